@@ -1,0 +1,230 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"nalar.internal/rowfeed/bridge/audience"
+	"nalar.internal/rowfeed/bridge/operate"
+	"nalar.internal/rowfeed/bridge/router"
+	"nalar.internal/rowfeed/bridge/rule"
+	"nalar.internal/rowfeed/bridge/session"
+	"nalar.internal/rowfeed/bridge/source"
+	"nalar.internal/rowfeed/config"
+)
+
+// Bridge is one node: feeds, rules, router and sessions, put together.
+type Bridge struct {
+	cfg      *config.Config
+	log      *zap.Logger
+	db       *pgx.ConnConfig
+	channels []*channel
+	sessions *session.Server
+	metrics  *operate.Metrics
+	identity func(ctx context.Context, token string) (*audience.Identity, error)
+	pool     *pgxpool.Pool
+	ready    chan struct{}
+	serving  serving
+}
+
+// channel is what goes from one feed to its subscribers.
+type channel struct {
+	name   string
+	rules  *rule.Channel
+	router *router.Channel
+	feed   *source.Feed
+}
+
+// New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
+func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
+	book, problems := rule.Compile(cfg)
+	if len(problems) > 0 {
+		return nil, cfg.Locate(problems)
+	}
+	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
+	var err error
+	if b.db, err = pgx.ParseConfig(cfg.Database.URL); err != nil {
+		return nil, fmt.Errorf("read database.url: %w", err)
+	}
+	topics := map[string]session.Channel{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
+		rules := book.Channel(name)
+		anyTenant, tenants := rules.Scopes()
+		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants)}
+		c.feed = source.New(source.Options{
+			Connect: b.dedicated("rowfeed " + name),
+			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake,
+			Handler: &carrier{channel: c, log: log, metrics: b.metrics},
+			Log:     log,
+		})
+		b.channels = append(b.channels, c)
+		fields := map[string]map[string]bool{"": rules.Fields("")}
+		for _, r := range rules.Resources() {
+			fields[r] = rules.Fields(r)
+		}
+		topics[name] = session.Channel{Router: c.router, Fields: fields}
+		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router})
+	}
+	b.sessions, err = session.New(session.Options{
+		Config: cfg, Channels: topics, Log: log,
+		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.identity(ctx, token) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.metrics.Sessions(&b.sessions.Stats)
+	return b, nil
+}
+
+// dedicated returns how a feed connects: outside of the pool, with settings that its statements rely on.
+func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error) {
+	return func(ctx context.Context) (*pgx.Conn, error) {
+		c := b.db.Copy()
+		c.RuntimeParams["application_name"] = name
+		// The sweep's plan must be the index's from the first row on, whatever the statistics say of a young table.
+		c.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+		c.RuntimeParams["enable_seqscan"] = "off"
+		c.RuntimeParams["max_parallel_workers_per_gather"] = "0"
+		c.RuntimeParams["jit"] = "off"
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		return pgx.ConnectConfig(ctx, c)
+	}
+}
+
+const connectTimeout = 10 * time.Second
+
+// Run serves until ctx ends, then drains. It returns an error when the bridge can't start: the database unreachable,
+// rowfeed not installed there, a right missing, a port in use.
+func (b *Bridge) Run(ctx context.Context) error {
+	if err := b.preflight(ctx); err != nil {
+		return err
+	}
+	pool, err := b.openPool(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	b.pool = pool
+	authority, err := audience.New(b.cfg.Auth, pool, b.log)
+	if err != nil {
+		return err
+	}
+	if err := authority.Check(ctx); err != nil {
+		return err
+	}
+	b.identity = authority.Identify
+	listeners, err := b.listen()
+	if err != nil {
+		return err
+	}
+
+	// Feeds and chores outlive ctx until the sessions are drained.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	failed := make(chan error, len(b.channels)+4)
+	running := 0
+	start := func(f func(context.Context) error) {
+		running++
+		go func() { failed <- f(work) }()
+	}
+	finish := func() {
+		stop()
+		for range running {
+			<-failed
+		}
+	}
+	for _, c := range b.channels {
+		start(c.feed.Run)
+	}
+	start(b.keepTime)
+	b.sessions.Start()
+	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
+		listeners.close()
+		finish()
+		b.sessions.Stop()
+		return err
+	}
+	for _, s := range b.servers(listeners) {
+		start(s)
+	}
+	b.announce(listeners)
+	close(b.ready)
+
+	var result error
+	select {
+	case <-ctx.Done():
+		b.drain()
+	case result = <-failed:
+		running--
+	}
+	finish()
+	b.sessions.Stop()
+	return result
+}
+
+// awaitFeeds waits until every feed has its place: what commits from then on is delivered.
+func (b *Bridge) awaitFeeds(ctx context.Context, failed chan error, running *int) error {
+	limit := time.NewTimer(3 * connectTimeout)
+	defer limit.Stop()
+	for _, c := range b.channels {
+		select {
+		case <-c.feed.Started():
+		case err := <-failed:
+			*running--
+			if err == nil {
+				err = errors.New("feed ended before it began")
+			}
+			return err
+		case <-limit.C:
+			return fmt.Errorf("connect feed of channel %s: the database does not answer: see the log", c.name)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// drain tells clients to go elsewhere and waits for them, server.drain at the most.
+func (b *Bridge) drain() {
+	b.serving.draining.Store(true)
+	b.log.Info("draining", zap.Int64("sessions", b.sessions.Stats.Open.Load()))
+	ctx, cancel := context.WithTimeout(context.Background(), b.cfg.Server.Drain)
+	defer cancel()
+	b.sessions.Drain(ctx, b.cfg.Server.Drain/2)
+}
+
+// Ready is closed when the bridge serves.
+func (b *Bridge) Ready() <-chan struct{} { return b.ready }
+
+// keepTime writes a tick each second, and turns the outbox's ring each minute.
+func (b *Bridge) keepTime(ctx context.Context) error {
+	schema := pgx.Identifier{b.cfg.Database.Schema}.Sanitize()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	failing := false
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		limit, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := b.pool.Exec(limit, "select "+schema+".tick()")
+		if err == nil && n%60 == 0 {
+			_, err = b.pool.Exec(limit, "select "+schema+".rotate()")
+		}
+		cancel()
+		if err != nil && !failing && ctx.Err() == nil {
+			b.log.Warn("tick not written: after a lost connection subscribers will have to fetch afresh", zap.Error(err))
+		}
+		failing = err != nil
+	}
+}

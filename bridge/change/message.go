@@ -1,0 +1,59 @@
+package change
+
+import "encoding/binary"
+
+// maxHeader is the longest header of an unmasked WebSocket frame: RFC 6455, section 5.2.
+const maxHeader = 10
+
+// Message is one finished text message, encoded once and shared by every session that sends it. It must not be
+// changed after it was made.
+type Message struct {
+	buf   []byte // maxHeader bytes of room, of which the header takes the last, then the payload
+	start int    // where the WebSocket frame begins in buf
+
+	// What a newer message of a `latest` channel may replace: same rule and key.
+	Rule    int32
+	Latest  bool
+	Op      Op
+	Variant Variant
+	Key     string
+}
+
+// NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
+func NewMessage(size int, fill func(dst []byte) []byte) *Message {
+	buf := fill(make([]byte, maxHeader, maxHeader+size))
+	return &Message{buf: buf, start: putHeader(buf, 0x81)}
+}
+
+// NewControl makes a control frame (opcode 0x8 close, 0x9 ping, 0xA pong) of at most 125 payload bytes.
+func NewControl(opcode byte, payload []byte) *Message {
+	buf := append(make([]byte, maxHeader, maxHeader+len(payload)), payload...)
+	return &Message{buf: buf, start: putHeader(buf, 0x80|opcode)}
+}
+
+// NewRaw makes a message that goes to the wire as it is: bytes that already are what the peer expects.
+func NewRaw(b []byte) *Message { return &Message{buf: b} }
+
+// Frame returns the finished WebSocket frame. Not to be changed.
+func (m *Message) Frame() []byte { return m.buf[m.start:] }
+
+// Payload returns the JSON text. Not to be changed.
+func (m *Message) Payload() []byte { return m.buf[maxHeader:] }
+
+// putHeader writes the frame header just before the payload and returns where the frame begins.
+func putHeader(buf []byte, first byte) int {
+	n := len(buf) - maxHeader
+	switch {
+	case n < 126:
+		buf[8], buf[9] = first, byte(n)
+		return 8
+	case n < 1<<16:
+		buf[6], buf[7] = first, 126
+		binary.BigEndian.PutUint16(buf[8:], uint16(n))
+		return 6
+	default:
+		buf[0], buf[1] = first, 127
+		binary.BigEndian.PutUint64(buf[2:], uint64(n))
+		return 0
+	}
+}

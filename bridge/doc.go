@@ -1,0 +1,29 @@
+// Package bridge carries committed row changes to the browsers that may see them. START HERE.
+//
+//	watched tables ──trigger──► rowfeed.change_N (the outbox) ──pg_notify, a bell only──┐
+//	                                   │                                                ▼
+//	                                   └───────────► source: sweep ──► rule ──► router ──► session ──► browser
+//	                                                 what is new     event    topic ×     bounded queue,
+//	                                                 since the last  + who    audience    shared frames
+//	                                                 snapshot        may see
+//
+// Data flows one way, and a room imports only what stands to its left, or the vocabulary in change. audience stands
+// beside the line: it turns a token into the grants that the router compares with an event's audience.
+//
+// Invariants:
+//
+//   - Every channel has a feed of its own (two connections: LISTEN and sweep) and one goroutine that goes the whole way
+//     from the outbox row to the sessions' queues. It never waits for a session.
+//   - An event is encoded once for all who receive the same variant of it.
+//   - Nobody is sent what their grants and the rule's audience do not have in common.
+//   - What can't be told truthfully is told as resync, never left out in silence.
+//
+// What happens when:
+//
+//	database gone at start     a one-line error, exit code 1
+//	database gone later        readyz is false; feeds reconnect and go on where they were; sessions stay
+//	a rule fails on a row      counted, logged without row data, resync to those it concerns; other rules go on
+//	a slow reader              its queue is bounded: 4001, the others feel nothing
+//	SIGTERM                    readyz is false, sessions get 4000 over server.drain, then the process ends
+//	bridge killed              clients reconnect; triggers go on writing the outbox
+package bridge

@@ -1,0 +1,55 @@
+package operate
+
+import (
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Guard lets only operators to the handler: the Host must be the listener's own address or a loopback name (else a
+// page elsewhere could reach it by rebinding a name), no page of another site may ask, and, health aside, the request
+// must carry an operator's token (`rowfeed token --operator`) as a bearer.
+func Guard(listen string, operator func(r *http.Request, token string) bool, next http.Handler) http.Handler {
+	own, _, _ := net.SplitHostPort(listen)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		switch site := r.Header.Get("Sec-Fetch-Site"); {
+		case !ownHost(r.Host, own):
+			http.Error(w, "this listener answers to its own address only", http.StatusMisdirectedRequest)
+		case site != "" && site != "same-origin" && site != "none":
+			http.Error(w, "not for pages of other sites", http.StatusForbidden)
+		case strings.HasSuffix(r.URL.Path, "z"): // healthz, readyz: probes have no token
+			next.ServeHTTP(w, r)
+		default:
+			token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+			if !ok || !operator(r, token) {
+				h.Set("WWW-Authenticate", "Bearer")
+				http.Error(w, "an operator's token is needed: rowfeed token --operator", http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ownHost tells whether a Host header names the listener: its address, any IP address where it listens on all, or
+// localhost.
+func ownHost(host, own string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, own) || strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return false
+	}
+	all := own == "" || own == "0.0.0.0" || own == "::"
+	return all || ip.IsLoopback()
+}

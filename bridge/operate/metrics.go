@@ -1,0 +1,128 @@
+// Package operate is for whoever runs the bridge: Prometheus metrics and the guard of the operator's listener.
+package operate
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"nalar.internal/rowfeed/bridge/router"
+	"nalar.internal/rowfeed/bridge/session"
+	"nalar.internal/rowfeed/bridge/source"
+)
+
+// Channel is what is measured of a channel.
+type Channel struct {
+	Name   string
+	Feed   *source.Stats
+	Router *router.Channel
+}
+
+// Metrics collects the counters that the rooms keep, when it is asked: nothing is counted twice on the way of an event.
+type Metrics struct {
+	registry *prometheus.Registry
+	channels []Channel
+	sessions *session.Stats
+	faults   *prometheus.CounterVec
+}
+
+// NewMetrics makes an empty set with the Go runtime's and the process's own.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.faults = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rowfeed_rule_faults_total", Help: "Changes that a rule could not be applied to.",
+	}, []string{"channel", "kind"})
+	m.registry.MustRegister(m.faults, m, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Watch adds a channel.
+func (m *Metrics) Watch(c Channel) { m.channels = append(m.channels, c) }
+
+// Sessions sets the sessions' counters.
+func (m *Metrics) Sessions(s *session.Stats) { m.sessions = s }
+
+// Fault counts a rule's failure.
+func (m *Metrics) Fault(channel, kind string) { m.faults.WithLabelValues(channel, kind).Inc() }
+
+// Handler serves the metrics in Prometheus's format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("rowfeed_"+name, help, labels, nil)
+}
+
+var (
+	sweeps     = describe("source_sweeps_total", "Sweeps of the outbox.", "channel")
+	changes    = describe("source_changes_total", "Changes read from the outbox.", "channel")
+	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes without having been woken.", "channel")
+	wakeups    = describe("source_wakeups_total", "Notifications that led to a sweep.", "channel")
+	reconnects = describe("source_reconnects_total", "Lost connections of the sweep.", "channel")
+	gaps       = describe("source_gaps_total", "Gaps that subscribers were told of.", "channel")
+	listening  = describe("source_listening", "1 while the channel's LISTEN is in force.", "channel")
+	routed     = describe("router_events_total", "Events that were routed.", "channel")
+	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
+	open       = describe("session_open", "Sessions now.")
+	accepted   = describe("session_accepted_total", "Upgraded connections.")
+	refused    = describe("session_refused_total", "Handshakes answered by an HTTP error.")
+	framesIn   = describe("session_frames_received_total", "Data frames from clients.")
+	written    = describe("session_messages_written_total", "Messages wholly written to sockets.")
+	writes     = describe("session_writes_total", "System calls that wrote them.")
+	sentBytes  = describe("session_written_bytes_total", "Bytes written to sockets.")
+	overflows  = describe("session_overflows_total", "Queues that passed their bounds.")
+	resyncs    = describe("session_resyncs_total", "Resync notices to subscriptions.")
+	closes     = describe("session_closes_total", "Ended sessions by close code; 1006 is a connection that just ended.", "code")
+)
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{sweeps, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
+		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, c := range m.channels {
+		counter(sweeps, c.Feed.Sweeps.Load(), c.Name)
+		counter(changes, c.Feed.Changes.Load(), c.Name)
+		counter(missed, c.Feed.Missed.Load(), c.Name)
+		counter(wakeups, c.Feed.Wakeups.Load(), c.Name)
+		counter(reconnects, c.Feed.Reconnects.Load(), c.Name)
+		counter(gaps, c.Feed.Lost.Load(), c.Name)
+		on := 0.0
+		if c.Feed.Listening.Load() {
+			on = 1
+		}
+		gauge(listening, on, c.Name)
+		r, d := c.Router.Stats()
+		counter(routed, r, c.Name)
+		counter(delivered, d, c.Name)
+	}
+	s := m.sessions
+	gauge(open, float64(s.Open.Load()))
+	counter(accepted, s.Accepted.Load())
+	counter(refused, s.Refused.Load())
+	counter(framesIn, s.FramesIn.Load())
+	counter(written, s.Written.Load())
+	counter(writes, s.Writes.Load())
+	counter(sentBytes, s.Bytes.Load())
+	counter(overflows, s.Overflows.Load())
+	counter(resyncs, s.Resyncs.Load())
+	for code, n := range s.Closes() {
+		counter(closes, n, strconv.Itoa(code))
+	}
+}

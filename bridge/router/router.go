@@ -1,0 +1,247 @@
+// Package router finds who receives an event: topic and audience lead by hash look-ups to the subscriptions concerned,
+// so that an event costs as much as it has receivers, however many sessions are connected.
+//
+// A Channel is used by one routing goroutine and by any number of sessions that come and go. Its lock is held while an
+// event is handed out; sinks must therefore never wait, and must not call back.
+package router
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+// Sink is a session as the router sees it. Neither method may block or call the router.
+type Sink interface {
+	// Send queues a finished message.
+	Send(*change.Message)
+	// Resync tells that what was delivered of the subscription is void.
+	Resync(n change.Notice, subscription string)
+}
+
+// Request says what a subscription is for. Resource empty is the whole channel; Keyed false is every row.
+type Request struct {
+	Ref      string // the client's name for it; may be empty
+	Resource string
+	Keyed    bool
+	Key      string // canonical, see change.KeyText
+	Where    []Condition
+}
+
+// Condition is one field of a subscription's where: the field's JSON scalar must be among the values.
+type Condition struct {
+	Field  string
+	Values map[string]struct{} // as Scalar makes them
+}
+
+// name is an interned string with a count of its users, so that index keys are two pointers.
+type name struct {
+	text string
+	refs int
+}
+
+type place struct{ topic, grant *name }
+
+// entry is one subscription in the list of a place; grant is the position in its member's grants.
+type entry struct {
+	sub   *Subscription
+	grant int32
+}
+
+// member is what one sink has in the channel; seq and bits collect what the event at hand means for it.
+type member struct {
+	sink   Sink
+	grants []*name
+	subs   []*Subscription
+	seq    uint64
+	bits   uint8
+}
+
+// Subscription is one registered request; Close ends it.
+type Subscription struct {
+	channel *Channel
+	member  *member
+	req     Request
+	topic   *name
+	at      []int32 // position in the list of each of the member's grants
+}
+
+// Channel is the subscription index of one channel.
+type Channel struct {
+	name    string
+	any     bool // rules with tenant: any
+	tenants bool // rules with a tenant
+
+	mu      sync.Mutex
+	topics  map[string]*name
+	grants  map[string]*name
+	index   map[place][]entry
+	members map[Sink]*member
+	seq     uint64
+	touched []*member
+	topic   []byte
+
+	routed    atomic.Uint64
+	delivered atomic.Uint64
+}
+
+// NewChannel makes an empty index. Grants of a form (any tenant, one tenant) that no rule uses are not indexed.
+func NewChannel(channel string, anyTenant, tenants bool) *Channel {
+	return &Channel{
+		name: channel, any: anyTenant, tenants: tenants,
+		topics: map[string]*name{}, grants: map[string]*name{},
+		index: map[place][]entry{}, members: map[Sink]*member{},
+	}
+}
+
+// Stats returns how many events were routed and how many messages were handed to sinks since the start.
+func (c *Channel) Stats() (routed, delivered uint64) { return c.routed.Load(), c.delivered.Load() }
+
+// Name returns the channel's name.
+func (c *Channel) Name() string { return c.name }
+
+// Subscribe registers a request of a sink that holds the scoped grants. The acknowledgement, if there is one, is sent
+// before anything that the subscription brings; nothing routed after it is missed.
+func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change.Message) *Subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[sink]
+	if m == nil {
+		m = &member{sink: sink, grants: c.intern(grants)}
+		c.members[sink] = m
+	}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
+	m.subs = append(m.subs, s)
+	c.enter(s)
+	if ack != nil {
+		sink.Send(ack)
+	}
+	return s
+}
+
+// Regrant replaces the grants that a sink's subscriptions are judged by. A sink without subscriptions is left alone.
+func (c *Channel) Regrant(sink Sink, grants []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[sink]
+	if m == nil {
+		return
+	}
+	for _, s := range m.subs {
+		c.leave(s)
+	}
+	old := m.grants
+	m.grants = c.intern(grants)
+	for _, g := range old {
+		drop(c.grants, g)
+	}
+	for _, s := range m.subs {
+		c.enter(s)
+	}
+}
+
+// Ref returns the client's name of the subscription.
+func (s *Subscription) Ref() string { return s.req.Ref }
+
+// Close ends the subscription; it is not called twice.
+func (s *Subscription) Close() {
+	c, m := s.channel, s.member
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave(s)
+	drop(c.topics, s.topic)
+	for i, other := range m.subs {
+		if other == s {
+			last := len(m.subs) - 1
+			m.subs[i], m.subs[last] = m.subs[last], nil
+			m.subs = m.subs[:last]
+			break
+		}
+	}
+	if len(m.subs) == 0 {
+		for _, g := range m.grants {
+			drop(c.grants, g)
+		}
+		delete(c.members, m.sink)
+	}
+}
+
+// intern returns the names of those grants that a rule of this channel could ask for.
+func (c *Channel) intern(grants []string) []*name {
+	n := 0
+	for _, g := range grants {
+		if c.usable(g) {
+			n++
+		}
+	}
+	names := make([]*name, 0, n)
+	for _, g := range grants {
+		if c.usable(g) {
+			names = append(names, take(c.grants, g))
+		}
+	}
+	return names
+}
+
+func (c *Channel) usable(grant string) bool {
+	if strings.HasPrefix(grant, change.AnyTenant+"\x00") {
+		return c.any
+	}
+	return c.tenants
+}
+
+func (c *Channel) enter(s *Subscription) {
+	s.at = make([]int32, len(s.member.grants))
+	for i, g := range s.member.grants {
+		p := place{s.topic, g}
+		list := c.index[p]
+		s.at[i] = int32(len(list))
+		c.index[p] = append(list, entry{s, int32(i)})
+	}
+}
+
+func (c *Channel) leave(s *Subscription) {
+	for i, g := range s.member.grants {
+		p := place{s.topic, g}
+		list := c.index[p]
+		last := len(list) - 1
+		moved := list[last]
+		list[s.at[i]] = moved
+		moved.sub.at[moved.grant] = s.at[i]
+		list[last] = entry{}
+		if last == 0 {
+			delete(c.index, p)
+			continue
+		}
+		c.index[p] = list[:last]
+	}
+}
+
+func take(names map[string]*name, text string) *name {
+	n := names[text]
+	if n == nil {
+		n = &name{text: strings.Clone(text)}
+		names[n.text] = n
+	}
+	n.refs++
+	return n
+}
+
+func drop(names map[string]*name, n *name) {
+	if n.refs--; n.refs == 0 {
+		delete(names, n.text)
+	}
+}
+
+// topicOf is the text by which a request is found: the channel, a resource, or a resource's row.
+func topicOf(r Request) string {
+	if r.Keyed {
+		return r.Resource + "\x00" + r.Key
+	}
+	return r.Resource
+}
+
+// Channel returns the channel that the subscription is in.
+func (s *Subscription) Channel() *Channel { return s.channel }

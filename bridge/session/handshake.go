@@ -1,0 +1,348 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/zap"
+
+	"nalar.internal/rowfeed/bridge/audience"
+	"nalar.internal/rowfeed/bridge/router"
+)
+
+const (
+	protocolFull  = "rowfeed.v1"
+	protocolPlain = "rowfeed.plain"
+
+	// maxFrame is the longest message a client may send, in bytes.
+	maxFrame = 32 << 10
+
+	// identifyTimeout bounds what a handshake waits for the database.
+	identifyTimeout = 10 * time.Second
+)
+
+// verdict says with which code a connection is closed right after the upgrade, so that a browser can tell why; zero
+// is a welcome.
+type verdict struct {
+	code   int
+	reason string
+}
+
+// ServeHTTP upgrades a connection. What can be told to a browser only after the upgrade is told by a close code.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t, ok := parseTarget(r.URL)
+	switch {
+	case !ok:
+		srv.refuse(w, http.StatusNotFound, "no such endpoint: use /ws, or /ws/{channel}[/{resource}[/{key}]]")
+		return
+	case !wantsUpgrade(r):
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		srv.refuse(w, http.StatusUpgradeRequired, "this is a WebSocket endpoint")
+		return
+	case srv.draining.Load():
+		w.Header().Set("Retry-After", "1")
+		srv.refuse(w, http.StatusServiceUnavailable, "this node is going away")
+		return
+	case !t.plain() && !offers(r, protocolFull):
+		srv.refuse(w, http.StatusBadRequest, "ask for the subprotocol "+protocolFull+", or connect to /ws/{channel}")
+		return
+	}
+	origin := r.Header.Get("Origin")
+	allowed := origin != "" && srv.origins.Allowed(origin)
+	token, source, err := audience.Credentials(r, srv.cfg.Auth.JWT, allowed)
+	if errors.Is(err, audience.ErrTokenInURL) {
+		srv.refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	var request router.Request
+	if t.plain() {
+		if request, err = srv.plainRequest(t); err != nil {
+			srv.refuse(w, http.StatusNotFound, err.Error())
+			return
+		}
+	}
+	s := &Session{srv: srv, id: srv.nextID.Add(1), plain: t.plain(), slot: -1, address: srv.address(r), link: &link{}}
+	s.lastIn.Store(time.Now().UnixMilli())
+	srv.register(s)
+	var who *audience.Identity
+	v := srv.admit(s)
+	if v.code == 0 && origin != "" && !allowed {
+		v = verdict{closeOrigin, "origin not in server.allowed_origins"}
+	}
+	if v.code == 0 && (token != "" || t.plain()) {
+		who, v = srv.authenticate(r.Context(), token)
+		if v.code == closeAuthFailed && source == audience.Cookie && !t.plain() {
+			v = verdict{} // the frame that follows may carry a better one
+		}
+	}
+	if v.code == 0 && who != nil && !s.become(who) {
+		who, v = nil, verdict{closeConnectionLimit, "too many connections of this user"}
+	}
+	if v.code == 0 && t.plain() {
+		// Registered before the 101: what happens from now on waits in the queue.
+		s.keep(srv.channels[t.channel].Router.Subscribe(s, who.Grants, request, nil))
+		if t.cursor {
+			v = verdict{closeResync, "resync: cursor_expired"}
+		}
+	}
+	srv.upgrade(w, r, s, who, v)
+}
+
+// upgrade answers the handshake and starts the session, or closes it right away.
+func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, who *audience.Identity, v verdict) {
+	protocol := protocolFull
+	if s.plain {
+		protocol = protocolPlain
+	}
+	l := s.link
+	u := &upgrader{ResponseWriter: w, s: s, link: l, header: http.Header{}}
+	ws, err := websocket.Accept(u, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{protocol},
+		InsecureSkipVerify: true, // the Origin was judged above, by the configured list
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived: func(context.Context, []byte) bool {
+			s := l.s.Load()
+			return s != nil && s.control()
+		},
+		OnPongReceived: func(context.Context, []byte) {
+			if s := l.s.Load(); s != nil {
+				s.control()
+			}
+		},
+	})
+	if err != nil {
+		srv.Stats.Refused.Add(1)
+		s.kill()
+		return
+	}
+	ws.SetReadLimit(maxFrame)
+	s.ws = ws
+	srv.Stats.Accepted.Add(1)
+	switch {
+	case v.code != 0:
+		srv.log.Debug("connection refused", zap.Int("code", v.code), zap.String("reason", v.reason))
+		s.Close(v.code, v.reason)
+	case who != nil && !s.plain:
+		s.Send(welcomeFrame(s, who))
+	}
+	if !s.begin(who) {
+		s.nc.Close() // ended before it had a socket
+		l.s.Store(nil)
+		return
+	}
+	if s.raw != nil {
+		if len(s.in.early) > 0 {
+			srv.read(s)
+		} else {
+			srv.park(s)
+		}
+		return
+	}
+	srv.wg.Go(s.readBlocking)
+}
+
+// begin starts the session's clock and sends what waits since the 101; false when the session has ended already.
+func (s *Session) begin(who *audience.Identity) bool {
+	s.mu.Lock()
+	alive := !s.closed
+	if s.closing == 0 && !s.closed {
+		if who == nil {
+			s.setTimer(s.srv.cfg.Auth.Deadline, func() { s.Close(closeAuthTimeout, "no token in time") })
+		} else {
+			s.watchExpiry(who)
+		}
+	}
+	kick := s.wantsWriter()
+	s.mu.Unlock()
+	if kick {
+		s.srv.schedule(s)
+	}
+	return alive
+}
+
+// control handles a ping or pong: it ends a frame, and counts as one. It tells whether to answer.
+func (s *Session) control() bool {
+	s.atBoundary()
+	now := time.Now().UnixMilli()
+	if s.limit.take(now, float32(s.srv.cfg.Server.FramesPerSecond)) {
+		return true
+	}
+	if !s.bad.take(now, badPerSecond) {
+		s.Close(closeFlood, "too many frames")
+	}
+	return false
+}
+
+// readBlocking reads for as long as the session lives, where it can't be parked.
+func (s *Session) readBlocking() {
+	s.in.slot = &slot{}
+	s.readFailed(s.readMessages())
+}
+
+// admit checks what counts before it is known who it is.
+func (srv *Server) admit(s *Session) verdict {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	switch c := srv.cfg.Server; {
+	case srv.Stats.Open.Load() > int64(c.MaxConnections):
+		return verdict{closeConnectionLimit, "this server has too many connections"}
+	case srv.addresses[s.address] > c.MaxConnectionsPerAddress:
+		return verdict{closeConnectionLimit, "too many connections from this address"}
+	}
+	return verdict{}
+}
+
+// become makes the session its user's; false when the user has too many of them.
+func (s *Session) become(who *audience.Identity) bool {
+	srv := s.srv
+	key := userKey(who)
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.users[key] >= srv.cfg.Server.MaxConnectionsPerUser {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	srv.users[key]++
+	s.who = who
+	return true
+}
+
+// authenticate turns a token into an identity or a verdict.
+func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Identity, verdict) {
+	if token == "" {
+		return nil, verdict{closeAuthFailed, "no token"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, identifyTimeout)
+	defer cancel()
+	who, err := srv.identify(ctx, token)
+	var refusal *audience.Refusal
+	switch {
+	case err == nil:
+		return who, verdict{}
+	case errors.As(err, &refusal):
+		return nil, verdict{closeAuthFailed, refusal.Reason}
+	}
+	srv.log.Warn("token not checked", zap.Error(err))
+	return nil, verdict{closeTryLater, "the database can't be asked who you are; try again"}
+}
+
+// target is what a URL asks for.
+type target struct {
+	channel, resource, key string
+	keyed, cursor          bool
+}
+
+func (t target) plain() bool { return t.channel != "" }
+
+// parseTarget reads /ws, /ws/{channel}, /ws/{channel}/{resource} and /ws/{channel}/{resource}/{key}; each may end in
+// a slash.
+func parseTarget(u *url.URL) (target, bool) {
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
+	rest, ok := strings.CutPrefix(path, "/ws")
+	if !ok || rest != "" && rest[0] != '/' {
+		return target{}, false
+	}
+	var parts []string
+	if rest != "" {
+		parts = strings.Split(rest[1:], "/")
+	}
+	if len(parts) > 3 {
+		return target{}, false
+	}
+	for i := range parts {
+		p, err := url.PathUnescape(parts[i])
+		if err != nil || p == "" {
+			return target{}, false
+		}
+		parts[i] = p
+	}
+	t := target{cursor: u.Query().Has("cursor")}
+	switch len(parts) {
+	case 3:
+		t.key, t.keyed = parts[2], true
+		fallthrough
+	case 2:
+		t.resource = parts[1]
+		fallthrough
+	case 1:
+		t.channel = parts[0]
+	}
+	return t, true
+}
+
+// plainRequest checks that a plain endpoint's channel and resource exist.
+func (srv *Server) plainRequest(t target) (router.Request, error) {
+	c, ok := srv.channels[t.channel]
+	if !ok {
+		return router.Request{}, errors.New("no channel " + quote(t.channel))
+	}
+	if _, ok := c.Fields[t.resource]; !ok {
+		return router.Request{}, errors.New("channel " + quote(t.channel) + " has no resource " + quote(t.resource))
+	}
+	return router.Request{Resource: t.resource, Keyed: t.keyed, Key: t.key}, nil
+}
+
+func wantsUpgrade(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// offers tells whether the client offers the subprotocol.
+func offers(r *http.Request, protocol string) bool {
+	for _, v := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(v, ",") {
+			if strings.TrimSpace(p) == protocol {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// address returns the client's address: the last one in X-Forwarded-For that is not a trusted proxy, where the
+// connection itself comes from one.
+func (srv *Server) address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if !srv.trusted(host) {
+		return strings.Clone(host)
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop := strings.TrimSpace(hops[i])
+		if _, err := netip.ParseAddr(hop); err != nil {
+			break
+		}
+		host = hop
+		if !srv.trusted(hop) {
+			break
+		}
+	}
+	return strings.Clone(host)
+}
+
+func (srv *Server) trusted(host string) bool {
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, p := range srv.proxies {
+		if p.Contains(a.Unmap()) {
+			return true
+		}
+	}
+	return false
+}

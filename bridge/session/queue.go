@@ -1,0 +1,129 @@
+package session
+
+import "nalar.internal/rowfeed/bridge/change"
+
+// Bounds of what may wait for one socket. Messages are shared, so the bytes are counted as if each queue held its own:
+// what a slow reader can keep alive.
+const (
+	maxQueueBytes = 768 << 10
+	maxQueueLen   = 16 << 10
+	keepCapacity  = 8 // a queue at rest keeps no more room than this
+)
+
+// queue holds the messages that wait for one socket, oldest first. The first inflight of them are with the writer and
+// must stay where they are.
+type queue struct {
+	items    []*change.Message
+	head     int
+	inflight int
+	offset   int // bytes of the first message that are already on the wire
+	bytes    int // of all frames in items
+}
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+// push appends m. It returns false when that would pass the bounds and nothing could be merged; a single message may
+// be of any size.
+func (q *queue) push(m *change.Message) bool {
+	if q.over(m) {
+		q.merge()
+		// A merge that frees little would be repeated for each message: a reader that far behind is too slow.
+		if q.len() > maxQueueLen*3/4 || q.bytes > maxQueueBytes*3/4 || q.over(m) {
+			return false
+		}
+	}
+	q.append(m)
+	return true
+}
+
+func (q *queue) over(m *change.Message) bool {
+	return q.len() > 0 && (q.bytes+len(m.Frame()) > maxQueueBytes || q.len() >= maxQueueLen)
+}
+
+func (q *queue) append(m *change.Message) {
+	if q.head > 0 && q.head >= len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, m)
+	q.bytes += len(m.Frame())
+}
+
+// merge keeps of each row of a latest channel only the newest plain update: an older one that is followed by anything
+// about the same row goes. Inserts, deletes, enters and leaves stay, and so does all that is already with the writer.
+func (q *queue) merge() {
+	type row struct {
+		rule int32
+		key  string
+	}
+	newer := make(map[row]bool)
+	first := q.head + q.inflight
+	to := len(q.items)
+	for i := len(q.items) - 1; i >= first; i-- {
+		m := q.items[i]
+		if m.Latest {
+			r := row{m.Rule, m.Key}
+			if m.Op == change.Update && m.Variant == change.Whole && newer[r] {
+				q.bytes -= len(m.Frame())
+				continue
+			}
+			newer[r] = true
+		}
+		to--
+		q.items[to] = m
+	}
+	n := copy(q.items[first:], q.items[to:])
+	clear(q.items[first+n:])
+	q.items = q.items[:first+n]
+}
+
+// views appends what waits to bufs, at most max messages, and marks it as being with the writer.
+func (q *queue) views(bufs [][]byte, max int) [][]byte {
+	n := min(q.len(), max)
+	for i := range n {
+		b := q.items[q.head+i].Frame()
+		if i == 0 {
+			b = b[q.offset:]
+		}
+		bufs = append(bufs, b)
+	}
+	q.inflight = n
+	return bufs
+}
+
+// advance takes n written bytes off the queue.
+func (q *queue) advance(n int) {
+	q.inflight = 0
+	n += q.offset
+	for q.head < len(q.items) {
+		size := len(q.items[q.head].Frame())
+		if n < size {
+			break
+		}
+		n -= size
+		q.bytes -= size
+		q.items[q.head] = nil
+		q.head++
+	}
+	q.offset = n
+	if q.head == len(q.items) {
+		q.items, q.head, q.offset = q.items[:0], 0, 0
+		if cap(q.items) > keepCapacity {
+			q.items = nil
+		}
+	}
+}
+
+// cut drops all that has not begun to leave: after a partial frame nothing but its rest may be written.
+func (q *queue) cut() {
+	keep := q.head + q.inflight
+	if q.inflight == 0 && q.offset > 0 {
+		keep++
+	}
+	for i := keep; i < len(q.items); i++ {
+		q.bytes -= len(q.items[i].Frame())
+		q.items[i] = nil
+	}
+	q.items = q.items[:keep]
+}

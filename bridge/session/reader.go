@@ -1,0 +1,263 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// errIdle is what a read at a frame boundary returns when nothing more has come: the library has consumed nothing of
+// the next frame, so the session can be parked and read again later.
+var errIdle = errors.New("nothing to read")
+
+// errFlood ends a session that sends more than it may.
+var errFlood = errors.New("too many frames")
+
+// Limits of an unfinished message: after graceRead its reader stops counting as a pool worker, after maxRead the
+// session ends.
+const (
+	graceRead = 50 * time.Millisecond
+	maxRead   = 10 * time.Second
+)
+
+// inbound is the reading side's state. It belongs to the goroutine that reads, of which there is one at a time.
+type inbound struct {
+	early    []byte // bytes that came with the handshake
+	parked   bool   // reads at a boundary don't wait
+	boundary bool   // the next read would begin a frame
+	message  bool   // inside a message of several reads
+	some     bool   // something was read since the session was woken
+	full     bool   // the last read filled its buffer: there may be more
+	began    time.Time
+	op       *readOp
+	slot     *slot
+	out      []byte // pieces of a frame that the library is writing
+}
+
+// readOp is one non-blocking read, reused.
+type readOp struct {
+	p     []byte
+	n     int
+	errno error
+	fn    func(fd uintptr) bool
+}
+
+// Read implements io.Reader for the library.
+func (c *conn) Read(p []byte) (int, error) {
+	s := c.s.Load()
+	if s == nil {
+		return 0, net.ErrClosed
+	}
+	in := &s.in
+	if len(in.early) > 0 {
+		n := copy(p, in.early)
+		in.early = in.early[n:]
+		if len(in.early) == 0 {
+			in.early = nil
+		}
+		return s.took(n, len(p)), nil
+	}
+	if !in.parked {
+		n, err := c.Conn.Read(p)
+		s.took(n, len(p))
+		return n, err
+	}
+	if in.boundary && in.some && !in.full {
+		return 0, errIdle // level-triggered: if there is more, the poller says so at once
+	}
+	n, err := in.op.read(s.raw, p)
+	switch {
+	case err == nil && n == 0:
+		return 0, io.EOF
+	case err == nil:
+		return s.took(n, len(p)), nil
+	case !errors.Is(err, syscall.EAGAIN):
+		return 0, err
+	case in.boundary:
+		return 0, errIdle
+	}
+	return s.readRest(p)
+}
+
+// took notes that n bytes came into a buffer of size room.
+func (s *Session) took(n, room int) int {
+	if n > 0 {
+		s.in.boundary, s.in.some, s.in.full = false, true, n == room
+		s.lastIn.Store(time.Now().UnixMilli())
+	}
+	return n
+}
+
+// readRest waits for the rest of a frame that has begun. A sender that is slower than graceRead must not hold a worker.
+func (s *Session) readRest(p []byte) (int, error) {
+	in := &s.in
+	if in.began.IsZero() {
+		in.began = time.Now()
+	}
+	if in.slot.held {
+		s.nc.SetReadDeadline(time.Now().Add(graceRead))
+		n, err := s.nc.Read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return s.took(n, len(p)), err
+		}
+		in.slot.release()
+		if !s.srv.straggle(s, 1) {
+			return 0, errFlood
+		}
+		in.slot.straggler = true
+	}
+	s.nc.SetReadDeadline(in.began.Add(maxRead))
+	n, err := s.nc.Read(p)
+	return s.took(n, len(p)), err
+}
+
+// atBoundary tells the reading side that a frame has ended.
+func (s *Session) atBoundary() {
+	s.in.boundary = !s.in.message && s.br.Buffered() == 0 && len(s.in.early) == 0
+}
+
+// work reads whole messages until nothing more has come, and parks the session. It runs in a pool worker.
+func (s *Session) work(sl *slot) {
+	defer sl.release()
+	in := &s.in
+	in.slot, in.some, in.full = sl, false, false
+	in.op = readOps.Get().(*readOp)
+	in.parked = true
+	s.atBoundary()
+	err := s.readMessages()
+	in.parked = false
+	readOps.Put(in.op)
+	in.op = nil
+	if sl.straggler {
+		s.srv.straggle(s, -1)
+	}
+	if !in.began.IsZero() {
+		in.began = time.Time{}
+		s.nc.SetReadDeadline(time.Time{})
+	}
+	in.slot = nil
+	if errors.Is(err, errIdle) {
+		s.srv.park(s)
+		return
+	}
+	s.readFailed(err)
+}
+
+// readMessages handles messages until the library returns an error.
+func (s *Session) readMessages() error {
+	ctx := context.Background() // a context that ends would close the connection; deadlines are the conn's
+	for {
+		typ, r, err := s.ws.Reader(ctx)
+		if err != nil {
+			return err
+		}
+		s.in.message = true
+		buf := messages.Get().(*[]byte)
+		b, err := readAll(r, (*buf)[:0])
+		s.in.message = false
+		if err == nil {
+			s.atBoundary()
+			err = s.accept(typ, b)
+		}
+		if cap(b) <= 4096 {
+			*buf = b
+			messages.Put(buf)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// accept judges and handles one data message.
+func (s *Session) accept(typ websocket.MessageType, b []byte) error {
+	s.srv.Stats.FramesIn.Add(1)
+	switch {
+	case typ != websocket.MessageText:
+		s.Close(closeUnsupported, "text frames only")
+	case !utf8.Valid(b):
+		s.Close(closeInvalidText, "invalid UTF-8")
+	case !s.alive():
+		return nil // only the peer's close frame is still awaited
+	case !s.spend():
+		return nil
+	case !s.plain:
+		s.handle(b)
+	}
+	return nil
+}
+
+// spend takes a frame off what the session may send; beyond it the frame is answered by rate_limited and, where the
+// flood goes on, the session is closed.
+func (s *Session) spend() bool {
+	now := time.Now().UnixMilli()
+	if s.limit.take(now, float32(s.srv.cfg.Server.FramesPerSecond)) {
+		return true
+	}
+	if !s.bad.take(now, badPerSecond) {
+		s.Close(closeFlood, "too many frames")
+		return false
+	}
+	if !s.plain {
+		s.fail("", errRateLimited, "too many frames: send fewer than "+s.srv.frameLimit+" a second")
+	}
+	return false
+}
+
+// badPerSecond is how many frames a session may send that are wrong or too many before it is closed: the burst and,
+// after it, the rate.
+const badPerSecond = 20
+
+// readFailed ends the session after its reading side did.
+func (s *Session) readFailed(err error) {
+	var ne net.Error
+	switch code := websocket.CloseStatus(err); {
+	case code != -1:
+		s.noteClose(int(code))
+	case errors.Is(err, websocket.ErrMessageTooBig), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, errFlood), errors.As(err, &ne):
+	default:
+		s.Close(closeProtocol, "protocol error") // the library has said which, if it could
+	}
+	s.leave()
+}
+
+// noteClose remembers the peer's close code, unless we were first.
+func (s *Session) noteClose(code int) {
+	s.mu.Lock()
+	if s.closing == 0 || s.closing == 1006 {
+		s.closing = code
+	}
+	s.mu.Unlock()
+}
+
+// readAll is io.ReadAll into a given buffer.
+func readAll(r io.Reader, b []byte) ([]byte, error) {
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return b, err
+		}
+	}
+}
+
+// alive tells that neither side has said goodbye.
+func (s *Session) alive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing == 0
+}

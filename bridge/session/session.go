@@ -1,0 +1,185 @@
+package session
+
+import (
+	"bufio"
+	"encoding/binary"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"nalar.internal/rowfeed/bridge/audience"
+	"nalar.internal/rowfeed/bridge/change"
+	"nalar.internal/rowfeed/bridge/router"
+)
+
+// Session is one connection. At rest it holds no goroutine and no buffer: see reader.go and writer.go for who works
+// on it when there is something to do.
+type Session struct {
+	srv   *Server
+	id    uint64
+	plain bool // a plain endpoint: events only, by its path
+
+	nc   net.Conn
+	raw  syscall.RawConn // nil where writes may not be non-blocking (TLS, other systems)
+	ws   *websocket.Conn
+	link *link
+	br   *bufio.Reader
+	in   inbound
+	slot int32 // in the poller; -1 where a goroutine reads
+
+	address string // of the client, as connection limits count it
+	lastIn  atomic.Int64
+
+	// subs is used by the reading side alone.
+	subs  []*router.Subscription
+	limit bucket
+	bad   bucket
+
+	mu        sync.Mutex
+	who       *audience.Identity // nil until authenticated
+	q         queue
+	scheduled bool // a writer or a drain goroutine has it
+	attached  bool // the socket is there
+	closing   int  // close code once a close frame is queued or the connection has failed
+	closed    bool
+	goodbye   bool // close the socket when the queue is empty
+	timer     *time.Timer
+	phase     int32 // heartbeat bucket and place in it
+	place     int32
+}
+
+// Send queues a message. It never waits: a session whose queue passes its bounds is closed with slow_consumer.
+func (s *Session) Send(m *change.Message) {
+	s.mu.Lock()
+	if s.closing != 0 {
+		s.mu.Unlock()
+		return
+	}
+	if !s.q.push(m) {
+		s.srv.Stats.Overflows.Add(1)
+		s.closeLocked(closeSlowConsumer, "slow_consumer")
+	}
+	kick := s.wantsWriter()
+	s.mu.Unlock()
+	if kick {
+		s.srv.schedule(s)
+	}
+}
+
+// wantsWriter claims the session for a writer where it has none and something waits; s.mu is held.
+func (s *Session) wantsWriter() bool {
+	if s.scheduled || !s.attached || s.closed || s.q.len() == 0 {
+		return false
+	}
+	s.scheduled = true
+	return true
+}
+
+// Resync tells that what was delivered of a subscription is void: a frame of its own, or, on a plain endpoint, which
+// has none, the end of the connection.
+func (s *Session) Resync(n change.Notice, subscription string) {
+	s.srv.Stats.Resyncs.Add(1)
+	if s.plain {
+		s.Close(closeResync, "resync: "+n.Reason)
+		return
+	}
+	s.Send(resyncFrame(n, subscription))
+}
+
+// Close sends a close frame after what is already on its way, and ends the connection when the peer has answered, or
+// soon. Later calls do nothing.
+func (s *Session) Close(code int, reason string) {
+	s.mu.Lock()
+	s.closeLocked(code, reason)
+	kick := s.wantsWriter()
+	s.mu.Unlock()
+	if kick {
+		s.srv.schedule(s)
+	}
+}
+
+func (s *Session) closeLocked(code int, reason string) {
+	if s.closing != 0 {
+		return
+	}
+	s.closing = code
+	if code == closeSlowConsumer {
+		s.q.cut()
+	}
+	s.q.append(closeFrame(code, reason))
+	s.setTimer(closeWait, s.kill)
+}
+
+// closeWait is how long a peer has to take the close frame and answer it.
+const closeWait = 5 * time.Second
+
+// setTimer replaces what the session waits for; s.mu is held.
+func (s *Session) setTimer(d time.Duration, f func()) {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.timer = time.AfterFunc(d, f)
+}
+
+// kill ends the connection at once. It may be called from anywhere and more than once.
+func (s *Session) kill() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	if s.closing == 0 {
+		s.closing = 1006
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	attached := s.attached
+	s.mu.Unlock()
+	if attached {
+		s.srv.unpark(s)
+		s.nc.Close() // wakes whoever reads or writes; they find closed set
+		s.link.s.Store(nil)
+	}
+	s.srv.forget(s)
+}
+
+// identity returns who the session is, nil before it is known.
+func (s *Session) identity() *audience.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.who
+}
+
+// name is the session's public id: what welcome says and the log has.
+func (s *Session) name() string { return s.srv.node + "-" + strconv.FormatUint(s.id, 36) }
+
+func closeFrame(code int, reason string) *change.Message {
+	if len(reason) > 123 { // a control frame holds 125 bytes
+		reason = reason[:123]
+	}
+	return change.NewControl(0x8, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
+}
+
+// bucket is a token bucket: what one session may do per second. The zero value is full.
+type bucket struct {
+	used float32
+	at   int64 // unix milliseconds
+}
+
+// take spends one token of rate per second (burst: rate); false when there is none.
+func (b *bucket) take(now int64, rate float32) bool {
+	b.used = max(0, b.used-float32(now-b.at)*rate/1000)
+	b.at = now
+	if b.used+1 > rate {
+		return false
+	}
+	b.used++
+	return true
+}

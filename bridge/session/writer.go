@@ -1,0 +1,164 @@
+package session
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// writer sends what waits in the queues of the sessions handed to it: all that waits for a socket in one system call,
+// and never waiting for a socket. What a socket does not take at once is left to a goroutine of that session (drain).
+type writer struct {
+	srv   *Server
+	mu    sync.Mutex
+	ready []*Session
+	spare []*Session
+	idle  bool
+	stop  bool
+	wake  chan struct{}
+	sink  vector
+	bufs  [][]byte
+}
+
+// maxBatch is how many messages go into one system call: half of IOV_MAX would do, but what is sent holds the session.
+const maxBatch = 256
+
+func newWriter(srv *Server) *writer {
+	w := &writer{srv: srv, wake: make(chan struct{}, 1)}
+	w.sink.init()
+	return w
+}
+
+func (w *writer) add(s *Session) {
+	w.mu.Lock()
+	w.ready = append(w.ready, s)
+	idle := w.idle
+	w.idle = false
+	w.mu.Unlock()
+	if idle {
+		w.wake <- struct{}{}
+	}
+}
+
+func (w *writer) close() {
+	w.mu.Lock()
+	w.stop = true
+	idle := w.idle
+	w.idle = false
+	w.mu.Unlock()
+	if idle {
+		w.wake <- struct{}{}
+	}
+}
+
+// run writes until close.
+func (w *writer) run() {
+	for {
+		w.mu.Lock()
+		if w.stop {
+			w.mu.Unlock()
+			return
+		}
+		if len(w.ready) == 0 {
+			w.idle = true
+			w.mu.Unlock()
+			<-w.wake
+			continue
+		}
+		batch := w.ready
+		w.ready, w.spare = w.spare[:0], batch
+		w.mu.Unlock()
+		for i, s := range batch {
+			batch[i] = nil
+			w.flush(s)
+		}
+	}
+}
+
+// flush sends what waits for s, as far as its socket takes it.
+func (w *writer) flush(s *Session) {
+	s.mu.Lock()
+	for {
+		w.bufs = s.q.views(w.bufs[:0], maxBatch)
+		if len(w.bufs) == 0 || s.closed {
+			s.finishWrite()
+			return
+		}
+		s.mu.Unlock()
+		n, again, err := w.sink.send(s.raw, w.bufs)
+		s.mu.Lock()
+		s.wrote(n, len(w.bufs))
+		if err != nil {
+			s.mu.Unlock()
+			s.kill()
+			return
+		}
+		if again {
+			s.mu.Unlock()
+			go s.drain()
+			return
+		}
+	}
+}
+
+// wrote accounts n bytes of the views last taken; s.mu is held.
+func (s *Session) wrote(n, views int) {
+	before := s.q.len()
+	s.q.advance(n)
+	st := &s.srv.Stats
+	st.Writes.Add(1)
+	st.Bytes.Add(uint64(n))
+	st.Written.Add(uint64(before - s.q.len()))
+}
+
+// finishWrite gives the session back when nothing waits any more, and releases s.mu.
+func (s *Session) finishWrite() {
+	s.scheduled = false
+	s.q.inflight = 0
+	bye := s.goodbye && s.q.len() == 0
+	s.mu.Unlock()
+	if bye {
+		s.kill()
+	}
+}
+
+// stallTimeout ends a session whose socket takes not one byte for so long.
+const stallTimeout = 30 * time.Second
+
+// drain writes in a goroutine of its own until nothing waits: where the socket is full, under TLS, and on systems
+// without the non-blocking path.
+func (s *Session) drain() {
+	var bufs [][]byte
+	for {
+		s.mu.Lock()
+		bufs = s.q.views(bufs[:0], maxBatch)
+		if len(bufs) == 0 || s.closed {
+			s.finishWrite()
+			return
+		}
+		s.mu.Unlock()
+		n, err := s.writeAll(bufs)
+		s.mu.Lock()
+		s.wrote(n, len(bufs))
+		s.mu.Unlock()
+		if err != nil {
+			s.kill()
+			return
+		}
+	}
+}
+
+// writeAll writes bufs, giving up when no byte moved for stallTimeout.
+func (s *Session) writeAll(bufs [][]byte) (int, error) {
+	vec := net.Buffers(append([][]byte(nil), bufs...))
+	total := 0
+	for {
+		s.nc.SetWriteDeadline(time.Now().Add(stallTimeout))
+		n, err := vec.WriteTo(s.nc)
+		total += int(n)
+		if ne, ok := err.(net.Error); ok && ne.Timeout() && n > 0 {
+			continue // slow, but moving
+		}
+		return total, err
+	}
+}

@@ -1,0 +1,20 @@
+// Package source reads the feed of one channel out of the outbox: what is new, once, in order.
+//
+// The sweep is the truth. A sweep is one statement, with one snapshot: it reads the rows that are visible in that
+// snapshot and were not in the previous sweep's. What is new can only come from transactions that were in progress
+// then (xip), or began since (xid >= xmax), so late commits, ids out of order and long transactions need no care of
+// their own. A notification says when to sweep, never what there is: the doorbell. The heartbeat sweeps once a second
+// in any case, and counts what it finds without having been woken.
+//
+// After a lost connection a feed goes on from the snapshot of the last tick that it swept, not from its own last one:
+// a crash of the server gives the ids of unflushed transactions out again, and a tick is known to be flushed. What it
+// has delivered since that tick is remembered and not delivered again.
+//
+// What happens when:
+//
+//	connection lost            reconnect with jitter, 100 ms to 5 s; go on from the last tick; nothing lost, nothing twice
+//	notification lost          found by the next heartbeat, counted as missed; three in a row restart the listener
+//	forged notifications       coalesced; a flood that finds nothing is slowed to a sweep each 10 ms
+//	another server or database other_epoch: subscribers are told to fetch afresh
+//	outbox rotated past us     cursor_expired: likewise
+package source

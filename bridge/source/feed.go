@@ -1,0 +1,217 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+// Handler receives what a feed reads, in order, from one goroutine.
+type Handler interface {
+	// Change takes one change of the epoch. It and its values are good until Change returns.
+	Change(epoch string, c *change.Change)
+	// Lost tells that there may be a gap before what follows: other_epoch or cursor_expired.
+	Lost(reason string)
+}
+
+// Options are what a Feed is made of.
+type Options struct {
+	Connect func(ctx context.Context) (*pgx.Conn, error)
+	Schema  string // rowfeed's own
+	Channel string
+	Wake    string // auto, notify or sweep
+	Handler Handler
+	Log     *zap.Logger
+}
+
+// Stats counts what a feed did since the start.
+type Stats struct {
+	Sweeps     atomic.Uint64
+	Changes    atomic.Uint64
+	Missed     atomic.Uint64 // heartbeat sweeps that found changes without having been woken
+	Wakeups    atomic.Uint64 // notifications that led to a sweep
+	Reconnects atomic.Uint64
+	Lost       atomic.Uint64 // gaps told to subscribers
+	Swept      atomic.Int64  // when the last sweep ended, unix microseconds
+	Listening  atomic.Bool
+	Connected  atomic.Bool
+}
+
+// Feed reads one channel.
+type Feed struct {
+	Stats Stats
+
+	o       Options
+	bell    chan struct{}
+	seen    atomic.Pointer[snapshot] // of the last sweep: what a notification may be about is judged by it
+	started chan struct{}
+	ready   bool
+
+	epoch     string
+	id        int16
+	notify    atomic.Pointer[string]
+	polling   bool // no notification is to be expected
+	prev      *snapshot
+	safe      *snapshot // of the last tick swept; nil before the first
+	recent    map[identity]struct{}
+	full      bool // recent has overflowed
+	relations map[int32]*change.Relation
+	relisten  atomic.Pointer[context.CancelFunc]
+}
+
+// maxRecent bounds how many delivered changes are remembered between two ticks.
+const maxRecent = 500_000
+
+// New makes a feed; Run reads it.
+func New(o Options) *Feed {
+	return &Feed{o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), recent: map[identity]struct{}{}}
+}
+
+// Started is closed when the feed has its place: what commits after that is delivered.
+func (f *Feed) Started() <-chan struct{} { return f.started }
+
+// Run reads until ctx ends. It returns early only when the first connection shows that it can never work.
+func (f *Feed) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		f.listen(ctx)
+	}()
+	defer func() { cancel(); <-listening }()
+
+	var wait backoff
+	for {
+		err := f.read(ctx, &wait)
+		f.Stats.Connected.Store(false)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var fatal *fatalError
+		if errors.As(err, &fatal) {
+			return fatal.err
+		}
+		f.o.Log.Warn("feed interrupted, reconnecting", zap.String("channel", f.o.Channel), zap.Error(err))
+		f.Stats.Reconnects.Add(1)
+		wait.sleep(ctx)
+	}
+}
+
+// fatalError is one that no reconnect can mend.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+
+// read connects, finds its place and sweeps until the connection fails.
+func (f *Feed) read(ctx context.Context, wait *backoff) error {
+	conn, err := f.o.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		conn.Close(ctx)
+	}()
+	s, err := f.hello(ctx, conn)
+	if err != nil {
+		return err
+	}
+	wait.reset()
+	f.Stats.Connected.Store(true)
+	if !f.ready {
+		f.ready = true
+		close(f.started)
+	}
+	return f.sweeps(ctx, s)
+}
+
+// hello finds out who the server is and decides from where to go on.
+func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
+	var fingerprint, notify, horizonText string
+	var id int16
+	var now []byte
+	var silent bool
+	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel)
+	if err == nil {
+		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
+			now = append(now, r.RawValues()[4]...)
+			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent)
+		})
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		err = fmt.Errorf("channel %s is not installed: run `rowfeed migrate up`", f.o.Channel)
+		if !f.ready {
+			return nil, &fatalError{err}
+		}
+		return nil, err
+	case err != nil:
+		return nil, fmt.Errorf("read installation: %w", err)
+	}
+	current, err := parseSnapshot(now)
+	if err != nil {
+		return nil, err
+	}
+	horizon, err := parseSnapshotText(horizonText + ":" + horizonText + ":")
+	if err != nil {
+		return nil, err
+	}
+	if f.relations, err = loadRelations(ctx, conn, f.o.Schema); err != nil {
+		return nil, err
+	}
+	f.id, f.polling = id, silent || f.o.Wake == "sweep"
+	f.notify.Store(&notify)
+	f.place(epochOf(fingerprint), current, horizon.xmin)
+	return newSweeper(ctx, conn, f.o.Schema)
+}
+
+// place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
+func (f *Feed) place(epoch string, current *snapshot, horizon uint64) {
+	first := f.epoch == ""
+	reason := ""
+	switch {
+	case first:
+	case epoch != f.epoch:
+		reason = "other_epoch"
+	case f.safe == nil || f.full || f.safe.xmin <= horizon:
+		reason = "cursor_expired"
+	}
+	f.epoch = epoch
+	if first || reason != "" {
+		f.prev, f.safe, f.full = current, nil, false
+		clear(f.recent)
+	} else {
+		f.prev = f.safe
+	}
+	f.seen.Store(f.prev)
+	if reason != "" {
+		f.Stats.Lost.Add(1)
+		f.o.Handler.Lost(reason)
+	}
+}
+
+// backoff waits between attempts: from 100 ms, doubling to 5 s, each with full jitter above a tenth.
+type backoff struct{ n int }
+
+func (b *backoff) reset() { b.n = 0 }
+
+func (b *backoff) sleep(ctx context.Context) {
+	d := min(5*time.Second, 100*time.Millisecond<<min(b.n, 6))
+	b.n++
+	t := time.NewTimer(d/10 + rand.N(d*9/10))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

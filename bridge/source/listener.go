@@ -1,0 +1,100 @@
+package source
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgxlisten"
+	"go.uber.org/zap"
+)
+
+// listen rings the bell on notifications until ctx ends. pgxlisten reconnects at once when it is told to; the waiting
+// between attempts is ours, since its default is a minute.
+func (f *Feed) listen(ctx context.Context) {
+	var wait backoff
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.started: // it is known what to listen for, and whether that makes sense
+		}
+		if f.o.Wake == "sweep" {
+			<-ctx.Done()
+			return
+		}
+		f.listenOnce(ctx, &wait)
+		f.Stats.Listening.Store(false)
+	}
+}
+
+// listenOnce listens until ctx ends or the listener is to be restarted.
+func (f *Feed) listenOnce(ctx context.Context, wait *backoff) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.relisten.Store(&cancel)
+	connected := false
+	l := pgxlisten.Listener{
+		ReconnectDelay: -1,
+		LogError: func(ctx context.Context, err error) {
+			if ctx.Err() == nil {
+				f.o.Log.Warn("listener interrupted, reconnecting", zap.String("channel", f.o.Channel), zap.Error(err))
+			}
+		},
+		Connect: func(ctx context.Context) (*pgx.Conn, error) {
+			f.Stats.Listening.Store(false)
+			if connected || wait.n > 0 {
+				wait.sleep(ctx)
+			}
+			connected = true
+			wait.n = max(wait.n, 1)
+			return f.o.Connect(ctx)
+		},
+	}
+	l.Handle(*f.notify.Load(), &doorbell{f: f, wait: wait})
+	_ = l.Listen(ctx)
+}
+
+// restartListener has the listener connect anew: notifications have stopped coming through it.
+func (f *Feed) restartListener() {
+	f.o.Log.Warn("notifications don't arrive, restarting the listener", zap.String("channel", f.o.Channel))
+	if cancel := f.relisten.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// doorbell is what pgxlisten calls.
+type doorbell struct {
+	f    *Feed
+	wait *backoff
+}
+
+// HandleBacklog runs when LISTEN is in force: what was committed before is for the sweep to find.
+func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
+	d.wait.reset()
+	d.f.Stats.Listening.Store(true)
+	d.f.ring()
+	return nil
+}
+
+// HandleNotification rings unless the transaction that the notification is about has been swept. The payload is
+// nobody's word: what is no transaction id rings too, and finds nothing.
+func (d *doorbell) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
+	if xid, err := strconv.ParseUint(n.Payload, 10, 64); err == nil {
+		if s := d.f.seen.Load(); s != nil && s.over(xid) {
+			return nil
+		}
+	}
+	d.f.ring()
+	return nil
+}
+
+// ring wakes the sweep; rings that come while it is awake become one.
+func (f *Feed) ring() {
+	select {
+	case f.bell <- struct{}{}:
+		f.Stats.Wakeups.Add(1)
+	default:
+	}
+}
