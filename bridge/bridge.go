@@ -29,7 +29,7 @@ type Bridge struct {
 	channels []*channel
 	sessions *session.Server
 	metrics  *operate.Metrics
-	identity func(ctx context.Context, token string) (*audience.Identity, error)
+	who      *audience.Authority
 	pool     *pgxpool.Pool
 	ready    chan struct{}
 	serving  serving
@@ -75,7 +75,7 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 	}
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
-		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.identity(ctx, token) },
+		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.who.Identify(ctx, token) },
 	})
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if err := authority.Check(ctx); err != nil {
 		return err
 	}
-	b.identity = authority.Identify
+	b.who = authority
 	listeners, err := b.listen()
 	if err != nil {
 		return err

@@ -83,11 +83,7 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 		admin.Handle("GET /metrics", b.metrics.Handler())
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
-		identify := func(r *http.Request, token string) bool {
-			who, err := b.identity(r.Context(), token)
-			return err == nil && who.Operator
-		}
-		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, identify, admin)))
+		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin)))
 	}
 	return all
 }

@@ -9,7 +9,7 @@ import (
 // Guard lets only operators to the handler: the Host must be the listener's own address or a loopback name (else a
 // page elsewhere could reach it by rebinding a name), no page of another site may ask, and, health aside, the request
 // must carry an operator's token (`rowfeed token --operator`) as a bearer.
-func Guard(listen string, operator func(r *http.Request, token string) bool, next http.Handler) http.Handler {
+func Guard(listen string, operator func(token string) bool, next http.Handler) http.Handler {
 	own, _, _ := net.SplitHostPort(listen)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -26,7 +26,7 @@ func Guard(listen string, operator func(r *http.Request, token string) bool, nex
 			next.ServeHTTP(w, r)
 		default:
 			token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			if !ok || !operator(r, token) {
+			if !ok || !operator(token) {
 				h.Set("WWW-Authenticate", "Bearer")
 				http.Error(w, "an operator's token is needed: rowfeed token --operator", http.StatusUnauthorized)
 				return

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -33,7 +34,7 @@ const Secret = "a secret of tests, long enough for HS256"
 // base is what every rig's configuration has; {…} are filled in.
 const base = `
 database: {url: "{url}"}
-server: {listen: "{listen}", admin_listen: "", allowed_origins: ["https://erp.example"], drain: 2s}
+server: {listen: "{listen}", admin_listen: "{admin}", allowed_origins: ["https://erp.example"], drain: 2s}
 auth:
   jwt: {algorithms: [HS256], secret: "` + Secret + `", cookie: access_token}
   user: "{user_id}"
@@ -46,6 +47,7 @@ type Rig struct {
 	DB     *pgtest.DB
 	Config *config.Config
 	Addr   string // host:port of the bridge
+	Admin  string // of its operator's listener
 	Bridge *bridge.Bridge
 
 	stop func()
@@ -70,8 +72,8 @@ func Prepare(t testing.TB, sql, channels string, more ...string) *Rig {
 	r := &Rig{DB: pgtest.New(t)}
 	r.DB.Exec(t, sql)
 	MakeRole(t, r.DB)
-	r.Addr = FreeAddress(t)
-	text := strings.NewReplacer("{url}", r.DB.URLFor(Role), "{listen}", r.Addr).Replace(base)
+	r.Addr, r.Admin = FreeAddress(t), FreeAddress(t)
+	text := strings.NewReplacer("{url}", r.DB.URLFor(Role), "{listen}", r.Addr, "{admin}", r.Admin).Replace(base)
 	r.Config = Load(t, text+"channels:\n"+channels+"\n", more...)
 	r.Migrate(t)
 	return r
@@ -228,16 +230,20 @@ func (r *Rig) Dial(t testing.TB, path string, header http.Header, protocols ...s
 	return &Client{conn, t}
 }
 
-// Next returns the next frame, numbers as json.Number.
+// Next returns the next frame that is no heartbeat, numbers as json.Number.
 func (c *Client) Next() map[string]any {
 	c.t.Helper()
-	var v map[string]any
-	dec := json.NewDecoder(strings.NewReader(string(c.Raw())))
-	dec.UseNumber()
-	if err := dec.Decode(&v); err != nil {
-		c.t.Fatalf("decode frame: %v", err)
+	for {
+		var v map[string]any
+		dec := json.NewDecoder(strings.NewReader(string(c.Raw())))
+		dec.UseNumber()
+		if err := dec.Decode(&v); err != nil {
+			c.t.Fatalf("decode frame: %v", err)
+		}
+		if v["type"] != "heartbeat" {
+			return v
+		}
 	}
-	return v
 }
 
 // Raw returns the next frame's text.
@@ -295,3 +301,24 @@ func (r *Rig) Exec(t testing.TB, sql string, args ...any) {
 
 // Conn opens a connection as the superuser.
 func (r *Rig) Conn(t testing.TB) *pgx.Conn { return r.DB.Connect(t) }
+
+// Metrics returns what Prometheus would scrape.
+func (r *Rig) Metrics(t testing.TB) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+r.Admin+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+Token(map[string]any{"user_id": 0, "rowfeed_operator": true}))
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("scrape metrics: %s %v", res.Status, err)
+	}
+	return string(b)
+}

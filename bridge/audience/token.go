@@ -1,0 +1,209 @@
+package audience
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"nalar.internal/rowfeed/config"
+)
+
+const (
+	maxToken   = 8 << 10         // bytes
+	maxDepth   = 16              // of nested objects and lists in the claims
+	latestDate = 253_402_300_799 // the end of the year 9999 in Unix seconds; time.Time overflows far behind it
+)
+
+// verifier turns a token into claims that can be believed.
+type verifier struct {
+	parser  *jwt.Parser
+	primary *issuer            // auth.jwt
+	further map[string]*issuer // auth.issuers, by the iss claim
+	must    []requirement      // auth.jwt.claims
+}
+
+// requirement is a claim that must have a value.
+type requirement struct{ path, value string }
+
+func newVerifier(cfg config.Auth) (*verifier, error) {
+	j := cfg.JWT
+	primary, err := newIssuer("auth.jwt", j)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{
+		// The keys say which algorithms are valid, and claims are validated for the issuer found.
+		parser:  jwt.NewParser(jwt.WithJSONNumber(), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
+		primary: primary,
+		further: make(map[string]*issuer, len(cfg.Issuers)),
+	}
+	for i, c := range cfg.Issuers {
+		at := fmt.Sprintf("auth.issuers[%d]", i)
+		if c.Name == "" {
+			return nil, fmt.Errorf("%s.name: empty: set what the iss claim of its tokens says", at)
+		}
+		if c.Name == primary.name || v.further[c.Name] != nil {
+			return nil, fmt.Errorf("%s.name: there are two issuers of this name: remove one", at)
+		}
+		if v.further[c.Name], err = newIssuer(at, config.JWT{
+			Issuer: c.Name, Algorithms: c.Algorithms, Audience: c.Audience, Leeway: j.Leeway, Secret: c.Secret,
+			SecretFile: c.SecretFile, PublicKeyFile: c.PublicKeyFile, JWKSURL: c.JWKSURL,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for path, value := range j.Claims {
+		v.must = append(v.must, requirement{path, value})
+	}
+	slices.SortFunc(v.must, func(a, b requirement) int { return strings.Compare(a.path, b.path) })
+	return v, nil
+}
+
+// verify returns the claims of a token that is signed, valid now, and what the configuration wants, and its issuer.
+func (v *verifier) verify(token string) (jwt.MapClaims, *issuer, error) {
+	if err := plausible(token); err != nil {
+		return nil, nil, err
+	}
+	claims := jwt.MapClaims{}
+	var from *issuer
+	parsed, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		from = v.issuerOf(claims)
+		if key, ok := from.keys[t.Method.Alg()]; ok {
+			return key, nil
+		}
+		return nil, errors.New("algorithm not configured")
+	})
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return nil, nil, refuse("token malformed")
+	case errors.Is(err, jwt.ErrTokenUnverifiable):
+		return nil, nil, refuse("algorithm not allowed")
+	case err != nil:
+		return nil, nil, refuse("signature invalid")
+	}
+	if err := checkHeader(parsed.Header); err != nil {
+		return nil, nil, err
+	}
+	if err := v.checkClaims(claims, from); err != nil {
+		return nil, nil, err
+	}
+	return claims, from, nil
+}
+
+// plausible keeps what can't be a token from the parser. Base64 decoding would skip line breaks, so that one signature
+// had many spellings.
+func plausible(token string) error {
+	if token == "" {
+		return refuse("token missing")
+	}
+	if len(token) > maxToken {
+		return refuse("token too large")
+	}
+	for i := range len(token) {
+		if !tokenByte(token[i]) {
+			return refuse("token malformed")
+		}
+	}
+	return nil
+}
+
+func tokenByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
+}
+
+// issuerOf chooses whose key has to verify the claims; they are not verified yet.
+func (v *verifier) issuerOf(claims jwt.MapClaims) *issuer {
+	name, _ := claims["iss"].(string)
+	if i, ok := v.further[name]; ok {
+		return i
+	}
+	return v.primary
+}
+
+// checkHeader refuses other kinds of JWT, signed with the same key for another purpose (RFC 8725, section 3.11), and
+// extensions that must be understood (RFC 7515, section 4.1.11).
+func checkHeader(header map[string]any) error {
+	if _, ok := header["crit"]; ok {
+		return refuse("critical header not supported")
+	}
+	typ, ok := header["typ"]
+	if !ok {
+		return nil
+	}
+	s, _ := typ.(string)
+	switch strings.TrimPrefix(strings.ToLower(s), "application/") {
+	case "jwt", "at+jwt": // RFC 7519, section 5.1; RFC 9068, section 2.1
+		return nil
+	}
+	return refuse("token type not accepted")
+}
+
+// checkClaims judges verified claims.
+func (v *verifier) checkClaims(claims jwt.MapClaims, from *issuer) error {
+	if tooDeep(map[string]any(claims), maxDepth) {
+		return refuse("claims nested too deeply")
+	}
+	if iss, _ := claims["iss"].(string); from.name != "" && iss != from.name {
+		return refuse("issuer not accepted")
+	}
+	if err := checkDates(claims); err != nil {
+		return err
+	}
+	err := from.validator.Validate(claims)
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return refuse("token expired")
+	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return refuse("token not yet valid")
+	case err != nil: // the dates are well-formed and the issuer is checked: only the audience is left
+		return refuse("audience not accepted")
+	}
+	for _, m := range v.must {
+		found, ok := lookup(claims, m.path)
+		if s, err := scalar(found); !ok || err != nil || s != m.value {
+			return refuse("claim " + m.path + " not accepted")
+		}
+	}
+	return nil
+}
+
+// checkDates makes sure that the dates are numbers that a time.Time can hold.
+func checkDates(claims jwt.MapClaims) error {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		v := claims[name]
+		if v == nil {
+			if name == "exp" {
+				return refuse("no exp")
+			}
+			delete(claims, name) // null
+			continue
+		}
+		n, _ := v.(json.Number)
+		if f, err := n.Float64(); err != nil || f < 0 || f > latestDate {
+			return refuse(name + " not a date")
+		}
+	}
+	return nil
+}
+
+func tooDeep(v any, left int) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, item := range v {
+			if left == 0 || tooDeep(item, left-1) {
+				return true
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if left == 0 || tooDeep(item, left-1) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,52 @@
+package rule
+
+import (
+	"slices"
+
+	"nalar.internal/rowfeed/bridge/change"
+	"nalar.internal/rowfeed/config"
+)
+
+// wants returns what the channel needs captured, one entry per table.
+func (ch *Channel) wants(cfg config.Channel) []change.Want {
+	wake := cfg.Wake
+	if wake == "" {
+		wake = "auto"
+	}
+	var wants []change.Want
+	for i, r := range ch.rules {
+		if ch.tables[r.table][0] == r {
+			w := change.Want{Table: cfg.Rules[i].Table, Channel: ch.name, Wake: wake}
+			w.Columns, w.Watch = needs(ch.tables[r.table])
+			wants = append(wants, w)
+		}
+	}
+	return wants
+}
+
+// needs returns the columns that the rules of one table need, and those whose change they want to hear of. Rules that
+// never look at an update watch nothing.
+func needs(rules []*rule) (columns, watch []string) {
+	for _, r := range rules {
+		columns = union(columns, r.columns)
+	}
+	for _, name := range columns {
+		if slices.ContainsFunc(rules, func(r *rule) bool {
+			i := slices.Index(r.columns, name)
+			return r.operations.has(change.Update) && slices.Contains(r.watch, i)
+		}) {
+			watch = append(watch, name)
+		}
+	}
+	return columns, watch
+}
+
+// union appends what is not in it yet.
+func union(to, from []string) []string {
+	for _, s := range from {
+		if !slices.Contains(to, s) {
+			to = append(to, s)
+		}
+	}
+	return to
+}

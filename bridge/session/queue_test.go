@@ -1,0 +1,125 @@
+package session
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+func message(row string, op change.Op, v change.Variant, latest bool, size int) *change.Message {
+	m := change.NewMessage(size, func(b []byte) []byte { return append(b, bytes.Repeat([]byte("x"), size)...) })
+	m.Key, m.Op, m.Variant, m.Latest = row, op, v, latest
+	return m
+}
+
+func keys(q *queue) (s string) {
+	for _, m := range q.items[q.head:] {
+		s += fmt.Sprintf("%s%c%d ", m.Key, m.Op, m.Variant)
+	}
+	return s
+}
+
+// A full queue of a latest channel keeps the newest update of each row, and everything that is no plain update.
+func TestQueueMerges(t *testing.T) {
+	t.Parallel()
+	var q queue
+	q.append(message("a", change.Insert, change.Whole, true, 10))
+	for range 3 {
+		q.append(message("a", change.Update, change.Whole, true, 10))
+		q.append(message("b", change.Update, change.Whole, true, 10))
+	}
+	q.append(message("a", change.Update, change.Leave, true, 10))
+	q.append(message("c", change.Update, change.Enter, true, 10))
+	q.append(message("b", change.Delete, change.Whole, true, 10))
+	q.append(message("d", change.Update, change.Whole, false, 10))
+	q.append(message("d", change.Update, change.Whole, false, 10))
+	q.merge()
+	if got, want := keys(&q), "ai0 au2 cu1 bd0 du0 du0 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	bytes := 0
+	for _, m := range q.items[q.head:] {
+		bytes += len(m.Frame())
+	}
+	if bytes != q.bytes {
+		t.Errorf("counts %d bytes, holds %d", q.bytes, bytes)
+	}
+}
+
+// What the writer has taken stays where it is while the rest is merged.
+func TestQueueMergeSparesInflight(t *testing.T) {
+	t.Parallel()
+	var q queue
+	for range 4 {
+		q.append(message("a", change.Update, change.Whole, true, 10))
+	}
+	views := q.views(nil, 2)
+	q.merge()
+	if q.len() != 3 {
+		t.Fatalf("want the two in flight and the newest, got %d", q.len())
+	}
+	q.advance(len(views[0]) + len(views[1]))
+	if q.len() != 1 {
+		t.Errorf("want one left, got %d", q.len())
+	}
+}
+
+func TestQueueBounds(t *testing.T) {
+	t.Parallel()
+	var q queue
+	if !q.push(message("big", change.Update, change.Whole, false, 4<<20)) {
+		t.Fatal("a single message of any size must fit")
+	}
+	if q.push(message("b", change.Update, change.Whole, false, 10)) {
+		t.Fatal("a lossless queue over its bound must refuse")
+	}
+	q = queue{}
+	for i := range 100_000 {
+		if !q.push(message(fmt.Sprint(i%100), change.Update, change.Whole, true, 300)) {
+			t.Fatalf("a latest queue of 100 rows overflowed at %d", i)
+		}
+		if q.bytes > maxQueueBytes {
+			t.Fatalf("%d bytes queued", q.bytes)
+		}
+	}
+	distinct, n := queue{}, 0
+	for distinct.push(message(fmt.Sprint(n), change.Update, change.Whole, true, 300)) {
+		if n++; n > maxQueueLen {
+			t.Fatal("a latest queue of ever new rows must overflow")
+		}
+	}
+}
+
+// Whatever the socket takes at a time, the bytes on the wire are the frames in order.
+func TestQueueAdvance(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		var q queue
+		var want, got []byte
+		for len(want) == 0 || q.len() > 0 {
+			if len(want) < 20_000 {
+				m := message("k", change.Update, change.Whole, false, rnd.IntN(300))
+				want = append(want, m.Frame()...)
+				q.append(m)
+			}
+			if rnd.IntN(3) == 0 {
+				continue
+			}
+			views := q.views(nil, 1+rnd.IntN(8))
+			all := bytes.Join(views, nil)
+			n := rnd.IntN(len(all) + 1)
+			got = append(got, all[:n]...)
+			q.advance(n)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("seed %d: %d bytes on the wire differ from %d queued", seed, len(got), len(want))
+		}
+		if q.bytes != 0 {
+			t.Fatalf("seed %d: an empty queue counts %d bytes", seed, q.bytes)
+		}
+	}
+}

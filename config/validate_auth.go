@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	cookieName    = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 6265: a token of RFC 9110
+	parameterName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	firstArgument = regexp.MustCompile(`\$1([^0-9]|$)`)
+)
+
+func (c *checker) auth(a Auth) {
+	c.duration("auth.deadline", a.Deadline)
+	j := a.JWT
+	c.keys("auth.jwt", j)
+	if j.Leeway < 0 {
+		c.add("auth.jwt.leeway", j.Leeway.String()+" is below 0", "write 0s or more")
+	}
+	if j.Cookie != "" && !cookieName.MatchString(j.Cookie) {
+		c.add("auth.jwt.cookie", quote(j.Cookie)+" is not a cookie's name", "write the name alone, such as access_token")
+	}
+	if p := j.QueryParameter; p != "" && (!parameterName.MatchString(p) || p == "cursor") {
+		c.add("auth.jwt.query_parameter", quote(p)+" can't be the parameter", "write a name such as token")
+	}
+	if slices.Contains(sorted(j.Claims), "") {
+		c.add("auth.jwt.claims", "has a claim without a name", "write name: value")
+	}
+	names := map[string]bool{}
+	for i, issuer := range a.Issuers {
+		key := fmt.Sprintf("auth.issuers[%d]", i)
+		if issuer.Name == "" {
+			c.add(key+".name", "is not set", "write what its tokens have as iss")
+		} else if names[issuer.Name] || issuer.Name == j.Issuer {
+			c.add(key+".name", quote(issuer.Name)+" is there twice", "give each issuer one entry")
+		}
+		names[issuer.Name] = true
+		c.keys(key, JWT{Algorithms: issuer.Algorithms, Secret: issuer.Secret, SecretFile: issuer.SecretFile,
+			PublicKeyFile: issuer.PublicKeyFile, JWKSURL: issuer.JWKSURL})
+	}
+	c.identity(a)
+}
+
+// identity checks what makes a user and grants of a token.
+func (c *checker) identity(a Auth) {
+	before := len(c.problems)
+	if names := c.template("auth.user", a.User); len(names) == 0 && len(c.problems) == before {
+		c.add("auth.user", quote(a.User)+" makes everybody the same user", "name the claim in braces, such as {user_id}")
+	}
+	c.template("auth.tenant", a.Tenant)
+	for i, grant := range a.Grants {
+		key := fmt.Sprintf("auth.grants[%d]", i)
+		if c.template(key, grant); grant == "" {
+			c.add(key, "is empty", "write a template such as user:{user_id}, or remove it")
+		}
+	}
+	if len(a.Grants) == 0 && a.GrantsQuery == "" {
+		c.add("auth.grants", "is empty, and there is no grants_query: nobody would see anything",
+			"write templates such as user:{user_id}")
+	}
+	c.query("auth.user_query", a.UserQuery)
+	c.query("auth.grants_query", a.GrantsQuery)
+	for _, table := range sorted(a.GrantsTables) {
+		c.table(join("auth.grants_tables", table), table)
+	}
+}
+
+// query checks that a query asks about the user.
+func (c *checker) query(key, sql string) {
+	if sql != "" && !firstArgument.MatchString(sql) {
+		c.add(key, "does not read $1", "compare with $1, which is the user")
+	}
+}
+
+// algorithms are the ones that tokens may be signed with: RFC 7518, section 3.1, and RFC 8037.
+var algorithms = []string{
+	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+// keys checks how tokens are verified: the algorithms, the one source of the key, and that they go together.
+func (c *checker) keys(key string, j JWT) {
+	if len(j.Algorithms) == 0 {
+		c.add(key+".algorithms", "is not set", "list what tokens are signed with, such as [HS256] or [RS256]")
+	}
+	var secret, public []string
+	for i, alg := range j.Algorithms {
+		at := fmt.Sprintf("%s.algorithms[%d]", key, i)
+		switch {
+		case strings.EqualFold(alg, "none"):
+			c.add(at, "tokens without a signature are never accepted", "list what tokens are signed with")
+			continue
+		case !slices.Contains(algorithms, alg):
+			c.oneOf(at, alg, algorithms...)
+			continue
+		case slices.Contains(j.Algorithms[:i], alg):
+			c.add(at, alg+" is there twice", "remove one")
+		}
+		if strings.HasPrefix(alg, "HS") {
+			secret = append(secret, alg)
+		} else {
+			public = append(public, alg)
+		}
+	}
+	sources := []string{}
+	for name, value := range map[string]string{"secret": j.Secret, "secret_file": j.SecretFile,
+		"public_key_file": j.PublicKeyFile, "jwks_url": j.JWKSURL} {
+		if value != "" {
+			sources = append(sources, name)
+		}
+	}
+	slices.Sort(sources)
+	switch {
+	case len(sources) == 0:
+		c.add(key, "has no key to check tokens with", "set one of secret_file, secret, public_key_file and jwks_url")
+	case len(sources) > 1:
+		c.add(key+"."+sources[1], "there is "+sources[0]+" too", "keep one of "+strings.Join(sources, ", "))
+	case len(secret) > 0 && len(public) > 0:
+		c.add(key+".algorithms", secret[0]+" and "+public[0]+" don't go together: who has the public key could sign",
+			"keep those that tokens are signed with")
+	default:
+		c.key(key, j, sources[0], secret, public)
+	}
+}
+
+// key checks the key itself against the algorithms, all of one kind.
+func (c *checker) key(key string, j JWT, source string, secret, public []string) {
+	at := key + "." + source
+	switch {
+	case source == "secret" || source == "secret_file":
+		if len(public) > 0 {
+			c.add(at, public[0]+" is checked with a public key, not with a secret", "set public_key_file instead")
+			return
+		}
+		bytes, err := j.SecretBytes()
+		if err != nil {
+			c.add(at, clean(err.Error()), "put the secret that signs the tokens there, or name its file")
+			return
+		}
+		for _, alg := range secret {
+			if need := secretLength[alg]; len(bytes) < need {
+				c.add(at, fmt.Sprintf("has %d bytes, and %s wants at least %d (RFC 7518)", len(bytes), alg, need),
+					"make a longer one, for instance by `openssl rand -base64 48`, and give it to the issuer too")
+			}
+		}
+	case len(secret) > 0:
+		c.add(at, secret[0]+" with a public key lets whoever has that key sign tokens",
+			"list the algorithm of the key (RS256, ES256, EdDSA), or set secret_file instead")
+	case source == "jwks_url":
+		u, err := url.Parse(j.JWKSURL)
+		if err != nil || u.Scheme != "https" || u.Host == "" {
+			c.add(at, "is not an https address", "write https://host/path")
+		}
+	default:
+		public, err := j.PublicKey()
+		if err != nil {
+			c.add(at, clean(err.Error()), "name the PEM file of the issuer's public key")
+			return
+		}
+		for i, alg := range j.Algorithms {
+			if fits := Algorithms(public); slices.Contains(algorithms, alg) && !slices.Contains(fits, alg) {
+				c.add(fmt.Sprintf("%s.algorithms[%d]", key, i), alg+" does not fit the key in public_key_file",
+					"write "+alternatives(fits))
+			}
+		}
+	}
+}
