@@ -23,6 +23,9 @@ import (
 
 // Bridge is one node: feeds, rules, router and sessions, put together.
 type Bridge struct {
+	// Check, if set before Run, says what else of the database would keep the bridge from working.
+	Check func(ctx context.Context, conn *pgx.Conn) error
+
 	cfg      *config.Config
 	log      *zap.Logger
 	db       *pgx.ConnConfig

@@ -38,6 +38,9 @@ func (b *Bridge) preflight(ctx context.Context) error {
 		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url that may grant",
 			b.db.User, schema)
 	}
+	if b.Check != nil {
+		return b.Check(ctx, conn)
+	}
 	return nil
 }
 

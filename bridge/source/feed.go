@@ -172,6 +172,11 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	f.id, f.polling = id, silent || f.o.Wake == "sweep"
 	f.notify.Store(&notify)
 	f.place(epochOf(fingerprint), current, horizon.xmin)
+	if f.safe == nil { // a place to go on from, as soon as there can be one
+		if _, err := conn.Exec(ctx, "select "+pgx.Identifier{f.o.Schema}.Sanitize()+".tick()"); err != nil {
+			return nil, fmt.Errorf("write tick: %w", err)
+		}
+	}
 	return newSweeper(ctx, conn, f.o.Schema)
 }
 

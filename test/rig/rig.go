@@ -69,7 +69,13 @@ func New(t testing.TB, sql, channels string, more ...string) *Rig {
 // Prepare does all that New does but run the bridge.
 func Prepare(t testing.TB, sql, channels string, more ...string) *Rig {
 	t.Helper()
-	r := &Rig{DB: pgtest.New(t)}
+	return PrepareOn(t, pgtest.New(t), sql, channels, more...)
+}
+
+// PrepareOn is Prepare on a given database, as one in a server of the test's own.
+func PrepareOn(t testing.TB, db *pgtest.DB, sql, channels string, more ...string) *Rig {
+	t.Helper()
+	r := &Rig{DB: db}
 	r.DB.Exec(t, sql)
 	MakeRole(t, r.DB)
 	r.Addr, r.Admin = FreeAddress(t), FreeAddress(t)
