@@ -1,0 +1,228 @@
+package router
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// recorder is a sink that keeps what it gets.
+type recorder struct {
+	got    []string
+	voided []string
+}
+
+func (r *recorder) Send(m *change.Message) { r.got = append(r.got, string(m.Payload())) }
+func (r *recorder) Resync(n change.Notice, sub string) {
+	r.voided = append(r.voided, n.Reason+"/"+sub)
+}
+
+// fields is an event's body: one field per row.
+type fields struct{ was, now string }
+
+func (f *fields) Field(name string, was bool) ([]byte, bool) {
+	v := f.now
+	if was {
+		v = f.was
+	}
+	return []byte(v), name == "v" && v != ""
+}
+
+func (f *fields) Append(dst []byte, v change.Variant) []byte { return append(dst, "wel"[v]) }
+
+// request and person are the oracle's own picture: what was asked for and by whom, in words.
+type request struct {
+	resource, key string
+	values        []string // of where on field v; nil: none
+}
+
+type person struct {
+	grants []string
+	asks   map[*Subscription]request
+}
+
+// sees is the oracle: can the person see a row with this audience and value through any of their requests?
+func (p *person) sees(e *change.Event, audience []string, value string) bool {
+	if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(p.grants, a) }) {
+		return false
+	}
+	for _, r := range p.asks {
+		if (r.resource == "" || r.resource == e.Resource) && (r.key == "" || r.key == e.Key) &&
+			(r.values == nil || slices.Contains(r.values, value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *person) expects(e *change.Event, f *fields) []string {
+	old, now := e.Was != nil && p.sees(e, e.Was, f.was), e.Now != nil && p.sees(e, e.Now, f.now)
+	switch {
+	case old && now, e.Op == change.Insert && now, e.Op == change.Delete && old:
+		return []string{"w"}
+	case now:
+		return []string{"e"}
+	case old:
+		return []string{"l"}
+	}
+	return nil
+}
+
+// What is delivered is what may be seen and was asked for, once each, through any history of subscriptions, grants and
+// events; and an empty index holds nothing.
+func TestDeliversWhatMayBeSeen(t *testing.T) {
+	t.Parallel()
+	events := 0
+	for seed := range uint64(400) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+		some := func(n int, list ...string) []string {
+			out := []string{}
+			for range rnd.IntN(n) {
+				if v := pick(list...); !slices.Contains(out, v) {
+					out = append(out, v)
+				}
+			}
+			return out
+		}
+		grants := []string{change.Scope("a", "u1"), change.Scope("a", "u2"), change.Scope("b", "u1"), change.Scope(change.AnyTenant, "u1")}
+		c := NewChannel("c", true, true)
+		people := map[*recorder]*person{}
+		for range 8 {
+			people[&recorder{}] = &person{grants: some(4, grants...), asks: map[*Subscription]request{}}
+		}
+		for range 150 {
+			for sink, p := range people {
+				switch rnd.IntN(12) {
+				case 0:
+					r := request{resource: pick("", "x", "y")}
+					if r.resource != "" && rnd.IntN(2) == 0 {
+						r.key = pick("1", "2")
+					}
+					req := Request{Resource: r.resource, Keyed: r.key != "", Key: r.key, Ref: "s"}
+					if rnd.IntN(3) == 0 {
+						r.values = some(3, "1", "2", `"1`)
+						values := map[string]struct{}{}
+						for _, v := range r.values {
+							values[v] = struct{}{}
+						}
+						req.Where = []Condition{{Field: "v", Values: values}}
+					}
+					p.asks[c.Subscribe(sink, p.grants, req, nil)] = r
+				case 1:
+					for s := range p.asks {
+						s.Close()
+						delete(p.asks, s)
+						break
+					}
+				case 2:
+					p.grants = some(4, grants...)
+					c.Regrant(sink, p.grants)
+				}
+			}
+			f := &fields{was: pick("1", "2", `"1"`), now: pick("1", "1.0", "2")}
+			e := &change.Event{Channel: "c", Resource: pick("x", "y"), Key: pick("1", "2"), Body: f,
+				Op: []change.Op{change.Insert, change.Update, change.Delete}[rnd.IntN(3)]}
+			if e.Op != change.Insert {
+				e.Was = some(3, grants...)
+			}
+			if e.Op != change.Delete {
+				e.Now = some(3, grants...)
+			}
+			c.Route(e)
+			oracle := &fields{strings.TrimSuffix(f.was, `"`), strings.TrimSuffix(f.now, ".0")}
+			for sink, p := range people {
+				if want := p.expects(e, oracle); !slices.Equal(sink.got, want) {
+					t.Fatalf("seed %d: %+v: got %v, want %v", seed, e, sink.got, want)
+				}
+				sink.got = nil
+				events++
+			}
+		}
+		for _, p := range people {
+			for s := range p.asks {
+				s.Close()
+			}
+		}
+		if n := len(c.index) + len(c.members) + len(c.topics) + len(c.grants); n != 0 {
+			t.Fatalf("seed %d: an empty channel holds %d entries", seed, n)
+		}
+	}
+	t.Logf("%d judgements", events)
+}
+
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	c := NewChannel("c", false, true)
+	x, y := &recorder{}, &recorder{}
+	gx, gy := change.Scope("", "x"), change.Scope("", "y")
+	c.Subscribe(x, []string{gx}, Request{Ref: "all"}, nil)
+	c.Subscribe(y, []string{gy}, Request{Ref: "r", Resource: "r"}, nil)
+	c.Subscribe(y, []string{gy}, Request{Ref: "q", Resource: "q"}, nil)
+	c.Notify(change.Notice{Channel: "c", Resource: "r", Reason: "truncated"})
+	c.Notify(change.Notice{Channel: "c", Reason: "rule_error", Audience: []string{gx}})
+	if got := fmt.Sprint(x.voided, y.voided); got != "[truncated/all rule_error/all] [truncated/r]" {
+		t.Error(got)
+	}
+}
+
+func TestScalar(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`5`: "5", `5.0`: "5", `5e0`: "5", `50e-1`: "5", ` "5" `: `"5`, `-0`: "0", `0.10`: "0.1", `1e3`: "1000", `true`: "true", `null`: "null",
+		`"\u0041"`: `"A`, `123456789012345678901234567890`: "123456789012345678901234567890", `0.1e-300`: "0." + strings.Repeat("0", 300) + "1",
+	} {
+		if got, ok := Scalar([]byte(in)); !ok || got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+	for _, in := range []string{``, `{}`, `[1]`, `nul`, `1e99999`, `+1`, `01`, `"x`, `1 2`} {
+		if got, ok := Scalar([]byte(in)); ok {
+			t.Errorf("%s: accepted as %q", in, got)
+		}
+	}
+}
+
+func FuzzScalar(f *testing.F) {
+	for _, s := range []string{`5`, `"x"`, `1e9`, `-0.0`, `null`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		text, ok := Scalar(raw)
+		if !ok || text == "" || text[0] == '"' {
+			return
+		}
+		if again, ok := Scalar([]byte(text)); !ok || again != text {
+			t.Errorf("%q: canonical %q becomes %q", raw, text, again)
+		}
+	})
+}
+
+func BenchmarkRoute(b *testing.B) {
+	for _, n := range []int{50, 5000} {
+		b.Run(fmt.Sprintf("one of %d", n), func(b *testing.B) {
+			c := NewChannel("c", false, true)
+			for i := range n {
+				c.Subscribe(&counter{}, []string{change.Scope("", fmt.Sprint("user:", i))}, Request{}, nil)
+			}
+			f := &fields{now: "1"}
+			audience := []string{change.Scope("", "user:7")}
+			for b.Loop() {
+				c.Route(&change.Event{Resource: "r", Key: "1", Op: change.Insert, Now: audience, Body: f})
+			}
+		})
+	}
+}
+
+type counter struct{ n int }
+
+func (c *counter) Send(*change.Message)         { c.n++ }
+func (c *counter) Resync(change.Notice, string) {}
