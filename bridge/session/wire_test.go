@@ -31,7 +31,7 @@ func TestWireControl(t *testing.T) {
 		"server-heartbeat":      heartbeatFrame,
 		"server-pong":           pongFrame,
 		"server-subscribed":     subscribedFrame("1"),
-		"server-unsubscribed":   unsubscribedFrame("2"),
+		"server-unsubscribed":   unsubscribedFrame("5"),
 	}
 	later := map[string]bool{"server-subscribed-resumed": true, "server-heartbeat-cursors": true} // clients read them, we don't send them yet
 	files, err := filepath.Glob("../../test/testdata/wire/control/*.json")
