@@ -1,0 +1,59 @@
+# `make help` lists the targets. CI calls the same ones.
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 10s
+MODULES  := client test/e2e
+NPM_CI   := npm ci --no-audit --no-fund --loglevel=error
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup fmt lint test race client fuzz e2e bench demo build clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(MODULES:%=%/node_modules/.package-lock.json) ## install what is missing (Debian, Ubuntu)
+	@scripts/setup.sh go node postgres chromium
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	@scripts/setup.sh node
+	cd $* && $(NPM_CI)
+	@touch $@
+
+fmt: ## format the Go code
+	gofmt -s -w $$(git ls-files --cached --others --exclude-standard '*.go')
+
+lint: client/node_modules/.package-lock.json ## look for mistakes in Go, TypeScript and shell
+	$(GOLANGCI) run ./...
+	cd client && npm run --silent check
+	@! command -v shellcheck >/dev/null || shellcheck scripts/*.sh .ci/run
+
+test: race client e2e ## all tests, installing what they need
+
+race: ## the Go tests, with the race detector
+	@scripts/setup.sh go postgres
+	go vet ./...
+	go test -race ./...
+
+client: client/node_modules/.package-lock.json ## the client package's tests
+	cd client && npm run --silent check && npm test --silent
+
+e2e: setup ## the demo in a real browser
+	cd test/e2e && npm test --silent
+
+fuzz: ## every fuzz target for FUZZTIME (default 10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## the figures of the README, against the floors
+	@scripts/setup.sh go postgres
+	go run ./test/bench
+
+demo: ## the whole thing with nothing to set up: look at it live
+	@scripts/setup.sh go postgres
+	@go build -o bin/rowfeed ./cmd/rowfeed
+	@bin/rowfeed demo
+
+build: ## bin/rowfeed, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/rowfeed ./cmd/rowfeed
+
+clean: ## remove what was built
+	rm -rf bin client/dist $(MODULES:%=%/node_modules)

@@ -1,0 +1,51 @@
+/** What the client needs of a WebSocket; a browser's, Node's and the package `ws` all have it. */
+export interface SocketLike {
+  onopen: ((event: any) => void) | null
+  onmessage: ((event: any) => void) | null
+  onclose: ((event: any) => void) | null
+  onerror: ((event: any) => void) | null
+  send(text: string): void
+  close(code?: number, reason?: string): void
+}
+
+export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike
+
+/** The outside world; each part can be replaced, for tests and for runtimes that lack one. */
+export interface Environment {
+  WebSocket: SocketConstructor
+  setTimeout(run: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+  /** Milliseconds; only differences count. */
+  now(): number
+  /** From 0 up to 1, as Math.random. */
+  random(): number
+  /** Where errors go that the application's own handlers throw. */
+  report(error: unknown): void
+  /** Calls back when the network or the page is there again; returns how to stop. */
+  onWake(wake: () => void): () => void
+}
+
+export function defaultEnvironment(): Environment {
+  return {
+    WebSocket: globalThis.WebSocket,
+    setTimeout: (run, ms) => setTimeout(run, ms),
+    clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    report: (error) => console.error('rowfeed: a handler threw', error),
+    onWake: browserWake,
+  }
+}
+
+function browserWake(wake: () => void): () => void {
+  const page = globalThis.document as Document | undefined
+  const visible = (): void => {
+    if (page?.visibilityState === 'visible') wake()
+  }
+  globalThis.addEventListener?.('online', wake)
+  page?.addEventListener('visibilitychange', visible)
+  return () => {
+    globalThis.removeEventListener?.('online', wake)
+    page?.removeEventListener('visibilitychange', visible)
+  }
+}

@@ -1,0 +1,37 @@
+import type { EventFrame, Key, Scalar, Topic } from './frames.js'
+
+/**
+ * The event as a subscription to `topic` sees it; undefined where it does not concern that subscription. A session's
+ * subscriptions share one stream, so the bridge may send, for the sake of another subscription, a change that moves a
+ * row into or out of this one's `where`: here that is an `enter` or a `leave`.
+ */
+export function seenThrough(topic: Topic, event: EventFrame): EventFrame | undefined {
+  if (event.channel !== topic.channel) return undefined
+  if (topic.resource !== undefined && event.resource !== topic.resource) return undefined
+  if (topic.key !== undefined && keyText(topic.key) !== keyText(event.resource_id)) return undefined
+  if (topic.where === undefined || event.data === undefined) return event
+  const now = holds(topic.where, event.data)
+  if (event.op !== 'update') return now ? event : undefined
+  const was = holds(topic.where, { ...event.data, ...event.old })
+  if (now && was) return event
+  if (now) return without({ ...event, op: 'enter' }, ['old'])
+  if (was) return without({ ...event, op: 'leave' }, ['data', 'old', 'message', 'link'])
+  return undefined
+}
+
+/** Compares keys as text: routers give '17' where the bridge has 17. */
+function keyText(key: Key): string {
+  return Array.isArray(key) ? JSON.stringify(key.map(String)) : String(key)
+}
+
+function holds(where: NonNullable<Topic['where']>, row: Record<string, unknown>): boolean {
+  return Object.entries(where).every(([field, wanted]) => {
+    const values: Scalar[] = Array.isArray(wanted) ? wanted : [wanted]
+    return values.includes(row[field] as Scalar)
+  })
+}
+
+function without(event: EventFrame, fields: ('data' | 'old' | 'message' | 'link')[]): EventFrame {
+  for (const field of fields) delete event[field]
+  return event
+}

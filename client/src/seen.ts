@@ -1,0 +1,24 @@
+/**
+ * Remembers which events were handed out, and when: `mark` answers with the clock of the last time, so that a handler
+ * which came later still gets what is sent again for its sake. Bounded; the oldest are forgotten first.
+ */
+export class Seen {
+  readonly #clocks = new Map<string, number>()
+  readonly #limit: number
+
+  constructor(limit = 10_000) {
+    this.#limit = limit
+  }
+
+  /** Writes down that event `id` is handed out now; returns the clock of the time before, or undefined. */
+  mark(id: string, clock: number): number | undefined {
+    const before = this.#clocks.get(id)
+    this.#clocks.delete(id)
+    this.#clocks.set(id, clock)
+    if (this.#clocks.size > this.#limit) {
+      const oldest = this.#clocks.keys().next().value
+      if (oldest !== undefined) this.#clocks.delete(oldest)
+    }
+    return before
+  }
+}

@@ -1,0 +1,167 @@
+import type { ClientFrame, ErrorFrame, EventFrame, ResyncFrame, ServerFrame, Topic } from './frames.js'
+import { isEvent } from './frames.js'
+import { seenThrough } from './match.js'
+import { Seen } from './seen.js'
+import { call } from './store.js'
+
+export interface Handler {
+  onEvent(event: EventFrame): void
+  onResync?(frame: ResyncFrame): void
+  onError?(frame: ErrorFrame): void
+}
+
+interface Entry {
+  readonly ref: string
+  readonly topic: Topic
+  readonly handlers: Map<Handler, number> // and the clock at which each came
+  live: boolean // the bridge has said `subscribed` on some connection
+  refused: boolean // and that it won't on this one
+}
+
+/** The client's subscriptions: one on the wire for each topic, however many handlers it has. */
+export class Topics {
+  readonly #entries = new Map<string, Entry>()
+  readonly #cursors = new Map<string, string>()
+  readonly #seen = new Seen()
+  readonly #send: (frame: ClientFrame) => void
+  readonly #report: (error: unknown) => void
+  #refs = 0
+  #clock = 0
+
+  constructor(send: (frame: ClientFrame) => void, report: (error: unknown) => void) {
+    this.#send = send
+    this.#report = report
+  }
+
+  add(topic: Topic, handler: Handler): () => void {
+    const name = canonical(topic)
+    let entry = this.#entries.get(name)
+    if (entry === undefined) {
+      entry = { ref: this.#ref(), topic, handlers: new Map(), live: false, refused: false }
+      this.#entries.set(name, entry)
+      this.#send(subscribeFrame(entry))
+    }
+    const mine = entry
+    const own = { ...handler } // its own identity: the same handler may subscribe twice
+    mine.handlers.set(own, ++this.#clock)
+    return () => this.#remove(name, mine, own)
+  }
+
+  #remove(name: string, entry: Entry, handler: Handler): void {
+    if (!entry.handlers.delete(handler) || entry.handlers.size > 0) return
+    this.#entries.delete(name)
+    if (!entry.refused) this.#send({ type: 'unsubscribe', ref: this.#ref(), subscription: entry.ref })
+    const { channel } = entry.topic
+    const others = [...this.#entries.values()].some((other) => other.topic.channel === channel)
+    if (!others) this.#cursors.delete(channel) // it would vouch for what nobody listened to
+  }
+
+  /** Subscribes all over again, on a new connection; what was live before goes on from the channel's cursor. */
+  resubscribe(): void {
+    for (const entry of this.#entries.values()) {
+      entry.refused = false
+      const cursor = entry.live ? this.#cursors.get(entry.topic.channel) : undefined
+      this.#send(subscribeFrame(entry, cursor))
+    }
+  }
+
+  /** Hands a frame to whom it concerns; true where somebody took it. */
+  receive(frame: ServerFrame): boolean {
+    if (isEvent(frame)) return this.#event(frame)
+    switch (frame.type) {
+      case 'subscribed':
+        return this.#subscribed(frame.ref, frame.resumed === true)
+      case 'heartbeat':
+        for (const [channel, cursor] of Object.entries(frame.cursors)) this.#cursor(channel, cursor)
+        return true
+      case 'resync':
+        return this.#resync(frame)
+      case 'error':
+        return this.#refused(frame)
+      default:
+        return true
+    }
+  }
+
+  #event(event: EventFrame): boolean {
+    if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
+    const before = this.#seen.mark(event.id, this.#clock) ?? -1
+    for (const { topic, handlers } of [...this.#entries.values()]) {
+      const seen = seenThrough(topic, event)
+      if (seen === undefined) continue
+      for (const [handler, since] of [...handlers]) {
+        if (since > before && handlers.has(handler)) call(() => handler.onEvent(seen), this.#report)
+      }
+    }
+    return true
+  }
+
+  #subscribed(ref: string, resumed: boolean): boolean {
+    const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
+    if (entry === undefined) return true // unsubscribed meanwhile
+    const { channel, resource } = entry.topic
+    const missed = entry.live && !resumed && !this.#cursors.has(channel)
+    entry.live = true
+    if (!missed) return true
+    // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
+    const frame: ResyncFrame = { type: 'resync', channel, ref, reason: 'reconnected' }
+    if (resource !== undefined) frame.resource = resource
+    return this.#resync(frame)
+  }
+
+  #refused(frame: ErrorFrame): boolean {
+    const concerned = ({ ref }: Entry): boolean => ref === frame.ref
+    for (const entry of this.#entries.values()) if (concerned(entry)) entry.refused = true
+    return this.#each(concerned, (handler) => handler.onError, frame)
+  }
+
+  #resync(frame: ResyncFrame): boolean {
+    const concerned = ({ ref, topic }: Entry): boolean =>
+      frame.ref === undefined
+        ? topic.channel === frame.channel &&
+          (frame.resource === undefined || topic.resource === undefined || topic.resource === frame.resource)
+        : ref === frame.ref
+    return this.#each(concerned, (handler) => handler.onResync, frame)
+  }
+
+  #each<F>(
+    concerned: (entry: Entry) => boolean,
+    pick: (handler: Handler) => ((frame: F) => void) | undefined,
+    frame: F,
+  ): boolean {
+    let taken = false
+    for (const entry of [...this.#entries.values()].filter(concerned)) {
+      for (const handler of [...entry.handlers.keys()]) {
+        const run = pick(handler)
+        if (run === undefined) continue
+        taken = true
+        call(() => run(frame), this.#report)
+      }
+    }
+    return taken
+  }
+
+  #cursor(channel: string, cursor: string): void {
+    const used = [...this.#entries.values()].some((entry) => entry.topic.channel === channel)
+    if (used) this.#cursors.set(channel, cursor)
+  }
+
+  #ref(): string {
+    return String(++this.#refs)
+  }
+}
+
+function subscribeFrame({ ref, topic }: Entry, cursor?: string): ClientFrame {
+  const frame: ClientFrame = { type: 'subscribe', ref, channel: topic.channel }
+  if (topic.resource !== undefined) frame.resource = topic.resource
+  if (topic.key !== undefined) frame.key = topic.key
+  if (topic.where !== undefined) frame.where = topic.where
+  if (cursor !== undefined) frame.cursor = cursor
+  return frame
+}
+
+/** The same text for the same topic, in whatever order its `where` was written. */
+function canonical({ channel, resource, key, where }: Topic): string {
+  const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([channel, resource ?? null, key ?? null, fields])
+}

@@ -1,0 +1,246 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { EventFrame, ResyncFrame } from '../src/index.js'
+import { event, setup } from './fakesocket.js'
+import type { Bench, FakeSocket } from './fakesocket.js'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+async function live(bench: Bench): Promise<FakeSocket> {
+  bench.client.connect()
+  const socket = await bench.socket()
+  socket.welcome()
+  for (const { ref } of socket.of('subscribe')) socket.say({ type: 'subscribed', ref })
+  return socket
+}
+
+/** Drops the connection and brings the next one to life. */
+async function reconnect(bench: Bench): Promise<FakeSocket> {
+  bench.sockets.at(-1)!.end(1006)
+  await vi.advanceTimersByTimeAsync(20_000)
+  const socket = await bench.socket()
+  socket.welcome()
+  return socket
+}
+
+describe('subscribe', () => {
+  test('two handlers of one topic share a subscription; the last to go ends it', async () => {
+    const bench = setup()
+    const one = bench.client.subscribe({ channel: 'stock', where: { a: 1, b: [2] } }, () => {})
+    const two = bench.client.subscribe({ channel: 'stock', where: { b: [2], a: 1 } }, () => {})
+    const socket = await live(bench)
+    expect(socket.of('subscribe')).toHaveLength(1)
+    one()
+    one()
+    expect(socket.of('unsubscribe')).toEqual([])
+    two()
+    expect(socket.of('unsubscribe')).toEqual([{ type: 'unsubscribe', ref: '2', subscription: '1' }])
+  })
+
+  test('one function may listen twice, and stop once', async () => {
+    const bench = setup()
+    const heard = vi.fn()
+    bench.client.subscribe({ channel: 'stock' }, heard)
+    const stop = bench.client.subscribe({ channel: 'stock' }, heard)
+    const socket = await live(bench)
+    socket.say(event())
+    expect(heard).toHaveBeenCalledTimes(2)
+    stop()
+    socket.say(event())
+    expect(heard).toHaveBeenCalledTimes(3)
+  })
+
+  test.each<[string, Partial<EventFrame>, boolean]>([
+    ['its row', {}, true],
+    ['its row, the key as text', { resource_id: '17' }, true],
+    ['another row', { resource_id: 18 }, false],
+    ['another resource', { resource: 'skus' }, false],
+    ['another channel', { channel: 'approvals' }, false],
+  ])('hears %s: %o', async (_, fields, expected) => {
+    const bench = setup()
+    const heard = vi.fn()
+    bench.client.subscribe({ channel: 'stock', resource: 'stock-levels', key: 17 }, heard)
+    const socket = await live(bench)
+    socket.say(event(fields))
+    expect(heard).toHaveBeenCalledTimes(expected ? 1 : 0)
+  })
+
+  test.each<[string, Partial<EventFrame>, Partial<EventFrame> | undefined]>([
+    ['inside', { data: { sku_id: 5 } }, { op: 'update', data: { sku_id: 5 } }],
+    ['outside', { data: { sku_id: 9 } }, undefined],
+    ['moving in', { data: { sku_id: 5 }, old: { sku_id: 9 } }, { op: 'enter', data: { sku_id: 5 } }],
+    ['moving out', { data: { sku_id: 9 }, old: { sku_id: 5 }, message: 'm' }, { op: 'leave' }],
+    ['deleted inside', { op: 'delete', data: { sku_id: 6 } }, { op: 'delete', data: { sku_id: 6 } }],
+    ['inserted outside', { op: 'insert', data: { sku_id: 9 } }, undefined],
+    ['said to leave by the bridge', { op: 'leave', data: undefined as never }, { op: 'leave' }],
+  ])('where, %s', async (_, fields, expected) => {
+    const bench = setup()
+    const heard: EventFrame[] = []
+    bench.client.subscribe({ channel: 'stock', where: { sku_id: [5, 6] } }, (frame) => heard.push(frame))
+    const whole: EventFrame[] = []
+    bench.client.subscribe({ channel: 'stock' }, (frame) => whole.push(frame))
+    const socket = await live(bench)
+    const sent = JSON.parse(JSON.stringify(event(fields))) as EventFrame
+    socket.say(sent)
+    const { id, type, channel, resource, resource_id, at, txid } = sent
+    expect(heard).toEqual(expected ? [{ id, type, channel, resource, resource_id, at, txid, ...expected }] : [])
+    expect(whole).toEqual([sent])
+  })
+
+  test('each event once, also when it is sent again after a drop', async () => {
+    const bench = setup()
+    const heard = vi.fn()
+    bench.client.subscribe({ channel: 'stock' }, heard)
+    const again = event()
+    const socket = await live(bench)
+    socket.say(again)
+    socket.say(again)
+    const next = await reconnect(bench)
+    next.say(again)
+    expect(heard).toHaveBeenCalledTimes(1)
+  })
+
+  test('what is sent again for a later handler reaches that one only', async () => {
+    const bench = setup()
+    const first = vi.fn()
+    const second = vi.fn()
+    bench.client.subscribe({ channel: 'stock' }, first)
+    const socket = await live(bench)
+    const again = event()
+    socket.say(again)
+    bench.client.subscribe({ channel: 'stock', resource: 'stock-levels' }, second)
+    socket.say(again)
+    expect([first.mock.calls.length, second.mock.calls.length]).toEqual([1, 1])
+  })
+
+  test('a handler that throws stops nobody else', async () => {
+    const bench = setup()
+    const heard = vi.fn()
+    bench.client.subscribe({ channel: 'stock' }, () => {
+      throw new Error('mine')
+    })
+    bench.client.subscribe({ channel: 'stock' }, heard)
+    const socket = await live(bench)
+    socket.say(event())
+    expect(heard).toHaveBeenCalledTimes(1)
+    expect(bench.reported).toMatchObject([{ message: 'mine' }])
+  })
+
+  test('a refusal reaches the one who asked, or else the client; what was refused is not unsubscribed', async () => {
+    const bench = setup()
+    const refused = vi.fn()
+    const stop = bench.client.subscribe({ channel: 'stock' }, () => {}, { onError: refused })
+    bench.client.subscribe({ channel: 'nope' }, () => {})
+    const socket = await live(bench)
+    socket.say({ type: 'error', ref: '1', code: 'forbidden', message: 'no' })
+    socket.say({ type: 'error', ref: '2', code: 'unknown_channel', message: 'no channel nope' })
+    socket.say({ type: 'error', code: 'rate_limited', message: 'slow down' })
+    expect(refused).toHaveBeenCalledWith({ type: 'error', ref: '1', code: 'forbidden', message: 'no' })
+    expect(bench.unhandled).toMatchObject([{ code: 'unknown_channel' }, { code: 'rate_limited' }])
+    stop()
+    expect(socket.of('unsubscribe')).toEqual([])
+  })
+})
+
+describe('resync', () => {
+  function listening(): [Bench, ResyncFrame[][]] {
+    const bench = setup()
+    const heard: ResyncFrame[][] = [[], [], []]
+    const topics = [{ channel: 'stock' }, { channel: 'stock', resource: 'skus' }, { channel: 'approvals' }]
+    topics.forEach((topic, i) =>
+      bench.client.subscribe(topic, () => {}, { onResync: (frame) => heard[i]!.push(frame) }),
+    )
+    return [bench, heard]
+  }
+
+  test.each<[string, Partial<ResyncFrame>, number[]]>([
+    ['a channel', {}, [1, 1, 0]],
+    ['a resource', { resource: 'stock-levels' }, [1, 0, 0]],
+    ['one subscription', { ref: '2' }, [0, 1, 0]],
+  ])('of %s reaches whom it concerns', async (_, fields, expected) => {
+    const [bench, heard] = listening()
+    const socket = await live(bench)
+    socket.say({ type: 'resync', channel: 'stock', reason: 'drift', ...fields })
+    expect(heard.map((frames) => frames.length)).toEqual(expected)
+  })
+
+  test('after a drop without a cursor the application is told, once it is live again', async () => {
+    const [bench, heard] = listening()
+    await live(bench)
+    expect(heard.flat()).toEqual([])
+    const socket = await reconnect(bench)
+    expect(heard.flat()).toEqual([])
+    socket.say({ type: 'subscribed', ref: '2' })
+    expect(heard[1]).toEqual([
+      { type: 'resync', channel: 'stock', resource: 'skus', ref: '2', reason: 'reconnected' },
+    ])
+  })
+
+  test('with a cursor it resumes, and is not told', async () => {
+    const [bench, heard] = listening()
+    const first = await live(bench)
+    first.say(event({ cursor: '7f3a:1' }))
+    first.say({ type: 'heartbeat', cursors: { stock: '7f3a:2', other: 'x' } })
+    const socket = await reconnect(bench)
+    expect(socket.of('subscribe').map((frame) => frame.cursor)).toEqual(['7f3a:2', '7f3a:2', undefined])
+    socket.say({ type: 'subscribed', ref: '1', resumed: true })
+    expect(heard.flat()).toEqual([])
+    socket.say({ type: 'resync', channel: 'stock', ref: '2', reason: 'cursor_expired' })
+    socket.say({ type: 'subscribed', ref: '2' })
+    expect(heard.map((frames) => frames.length)).toEqual([0, 1, 0])
+  })
+
+  test('a subscription that was not live before gives no cursor', async () => {
+    const bench = setup()
+    bench.client.subscribe({ channel: 'stock' }, () => {})
+    const first = await live(bench)
+    first.say(event({ cursor: '7f3a:1' }))
+    bench.client.subscribe({ channel: 'stock', key: 1 }, () => {})
+    const socket = await reconnect(bench)
+    expect(socket.of('subscribe').map((frame) => frame.cursor)).toEqual(['7f3a:1', undefined])
+  })
+
+  test('a cursor goes with the last subscription of its channel', async () => {
+    const bench = setup()
+    const stop = bench.client.subscribe({ channel: 'stock' }, () => {})
+    const first = await live(bench)
+    first.say(event({ cursor: '7f3a:1' }))
+    stop()
+    first.say({ type: 'heartbeat', cursors: { stock: '7f3a:2' } })
+    bench.client.subscribe({ channel: 'stock' }, () => {})
+    first.say({ type: 'subscribed', ref: '3' })
+    const socket = await reconnect(bench)
+    expect(socket.of('subscribe')).toEqual([{ type: 'subscribe', ref: '3', channel: 'stock' }])
+  })
+})
+
+describe('on', () => {
+  test('hears events by name, the row first; an empty one for a leave', async () => {
+    const bench = setup({ channels: ['stock', 'approvals'] })
+    const heard: unknown[] = []
+    const stop = bench.client.on('stock_changed', ({ sku_id, new_quantity }, { op }) =>
+      heard.push([sku_id, new_quantity, op]),
+    )
+    const socket = await live(bench)
+    expect(socket.of('subscribe').map((frame) => frame.channel)).toEqual(['stock', 'approvals'])
+    socket.say(event())
+    socket.say(event({ type: 'low_stock' }))
+    socket.say(JSON.parse(JSON.stringify(event({ op: 'leave', data: undefined as never }))) as EventFrame)
+    stop()
+    socket.say(event())
+    expect(heard).toEqual([[5, 8, 'update'], [undefined, undefined, 'leave']])
+  })
+
+  test('without a channel to hear it says what is missing', () => {
+    expect(() => setup().client.on('stock_changed', () => {})).toThrow('give createClient its `channels`')
+  })
+
+  test('onResync hears what concerns the channels', async () => {
+    const bench = setup({ channels: ['stock'] })
+    const heard = vi.fn()
+    bench.client.onResync(heard)
+    const socket = await live(bench)
+    socket.say({ type: 'resync', channel: 'stock', reason: 'truncated' })
+    expect(heard).toHaveBeenCalledWith({ type: 'resync', channel: 'stock', reason: 'truncated' })
+  })
+})

@@ -1,0 +1,129 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/test/pgserver"
+)
+
+// sizes says how much is measured.
+type sizes struct {
+	rounds      int
+	rows        int     // of the table
+	rate        float64 // latency: changes a second
+	changes     int     // latency: of a round; fanin: eight times as many
+	subscribers int     // of one topic
+	calm        int     // steady: changes of a round
+	users, few  int     // fanin: sessions, and the few that they are compared with
+	events      float64 // fanin: a second
+	idle        int
+	quiet       time.Duration // idle: how long is watched
+}
+
+var (
+	full = sizes{rounds: 3, rows: 1000, rate: 100, changes: 250, subscribers: 5000, calm: 80, users: 5000, few: 50,
+		events: 500, idle: 10_000, quiet: 20 * time.Second}
+	short = sizes{rounds: 3, rows: 200, rate: 100, changes: 100, subscribers: 1000, calm: 20, users: 1000, few: 50,
+		events: 500, idle: 2000, quiet: 4 * time.Second}
+)
+
+// benchmark measures something and returns its figures and what is to be said about them.
+type benchmark struct {
+	name string
+	run  func(*stage, sizes) ([]figure, []string, error)
+}
+
+var benchmarks = []benchmark{
+	{"latency", latency}, {"saturation", saturation}, {"steady", steady}, {"fanin", fanin}, {"idle", idle},
+}
+
+// most bounds one benchmark.
+const most = 3 * time.Minute
+
+// run runs the benchmarks named in only (all, where it is empty) and prints a Markdown table to w; what it is at goes
+// to progress.
+func run(ctx context.Context, w, progress io.Writer, only []string, z sizes, profiles string) error {
+	for _, name := range only {
+		if !slices.ContainsFunc(benchmarks, func(b benchmark) bool { return b.name == name }) {
+			return fmt.Errorf("no benchmark %q: there are latency, saturation, steady, fanin and idle", name)
+		}
+	}
+	var figures []figure
+	var notes []string
+	var failed []error
+	version := ""
+	for _, b := range benchmarks {
+		if len(only) > 0 && !slices.Contains(only, b.name) {
+			continue
+		}
+		fmt.Fprintf(progress, "%s …", b.name)
+		start := time.Now()
+		f, n, v, err := b.measure(ctx, z, profiles)
+		fmt.Fprintf(progress, " %.0f s\n", time.Since(start).Seconds())
+		if err != nil {
+			failed = append(failed, fmt.Errorf("measure %s: %w", b.name, err))
+			f = []figure{{name: b.name + ": not measured"}}
+		}
+		figures, notes, version = append(figures, f...), append(notes, n...), v
+	}
+	fmt.Fprintf(w, "| figure | rowfeed | against | ratio | bar |\n| --- | --- | --- | --- | --- |\n")
+	for _, f := range figures {
+		f.row(w)
+	}
+	fmt.Fprintf(w, "\nMedians of alternating rounds in one run, (min–max) beside them. %s, %d cores, Linux %s, PostgreSQL %s "+
+		"with fsync and synchronous_commit on, %s; server, bridge, floor and clients share the machine, over loopback TCP.\n",
+		processor(), runtime.NumCPU(), kernel(), version, runtime.Version())
+	for _, n := range notes {
+		fmt.Fprintln(w, n)
+	}
+	return errors.Join(failed...)
+}
+
+// measure runs one benchmark on a stage of its own.
+func (b benchmark) measure(ctx context.Context, z sizes, profiles string) (f []figure, notes []string, version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	s, err := newStage(ctx, profiles)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	conn, err := pgx.Connect(ctx, s.server.URL("postgres", pgserver.Superuser))
+	if err != nil {
+		return nil, nil, "", fmt.Errorf("connect: %w", err)
+	}
+	version, _, _ = strings.Cut(conn.PgConn().ParameterStatus("server_version"), " ")
+	if err := conn.Close(ctx); err != nil {
+		return nil, nil, "", err
+	}
+	f, notes, err = b.run(s, z)
+	return f, notes, version, err
+}
+
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func kernel() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	version, _, _ := strings.Cut(strings.TrimSpace(string(text)), "-")
+	return version
+}

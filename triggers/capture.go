@@ -1,0 +1,132 @@
+package triggers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// capture is one version of what is captured of a table, as rowfeed.capture holds it.
+type capture struct {
+	id                    int32
+	relation              string
+	columns, kinds, types []string
+	key, channels         []int16
+	hash                  string
+	function              *function
+}
+
+// captureData fills in sql/capture.sql.
+type captureData struct {
+	common
+	ID        int32
+	Relation  string
+	Columns   []*column
+	Channels  []captureChannel
+	Unbounded bool
+	MaxRow    int
+}
+
+// captureChannel is the part of one channel.
+type captureChannel struct {
+	ID      int16
+	Notify  string
+	Ring    bool
+	Changed string // SQL: whether an update changed what the channel watches
+}
+
+// Values is the array of the captured values of OLD or NEW.
+func (d captureData) Values(row string) string {
+	list := make([]string, len(d.Columns))
+	for i, c := range d.Columns {
+		list[i] = c.text(row + "." + ident(c.name))
+	}
+	return "array[\n            " + strings.Join(list, ",\n            ") + "]"
+}
+
+// Guard tells whether the columns still have the types that the expressions were made for: another one could have a
+// text that reads as something else.
+func (d captureData) Guard(row string) string {
+	list := make([]string, len(d.Columns))
+	for i, c := range d.Columns {
+		list[i] = c.guard(row + "." + ident(c.name))
+	}
+	return strings.Join(list, "\n            and ")
+}
+
+// functionName is stable, unique and at most 63 bytes, whatever the table is called.
+func functionName(schema, name string) string {
+	sum := sha256.Sum256([]byte(schema + "\x00" + name))
+	readable := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(name))
+	return "capture_" + readable[:min(len(readable), nameLimit-len("capture_")-9)] + "_" + hex.EncodeToString(sum[:4])
+}
+
+// newCapture generates what is captured of the table with the given id. Equal wants of an equal table give an equal
+// hash, whatever the id.
+func (s *State) newCapture(t *table, id int32) *capture {
+	c := &capture{id: id, relation: t.want.relation()}
+	data := captureData{common: s.target.common(), ID: id, Relation: c.relation, MaxRow: maxRow}
+	for _, name := range union(t.want.columns, t.key) {
+		col := t.columns[name]
+		data.Columns = append(data.Columns, col)
+		data.Unbounded = data.Unbounded || col.unbounded()
+		c.columns = append(c.columns, name)
+		c.kinds = append(c.kinds, string(col.kind()))
+		c.types = append(c.types, col.format)
+	}
+	for _, name := range t.key {
+		c.key = append(c.key, int16(slices.Index(c.columns, name)))
+	}
+	for _, w := range t.want.channels {
+		channel := captureChannel{ID: s.channelID(w.name), Notify: s.target.notify(w.name), Ring: w.wake != wakeBySweep}
+		channel.Changed = changed(c.columns, union(w.watch, t.key))
+		data.Channels = append(data.Channels, channel)
+		c.channels = append(c.channels, channel.ID)
+	}
+	settings := settingsOf(data.Columns, s.server.monetary)
+	c.function = &function{
+		name: functionName(t.want.schema, t.want.name), returns: "trigger", settings: settings,
+		body: render("capture", data),
+	}
+	data.ID = 0
+	c.hash = hash(render("capture", data), fmt.Sprint(c.function.config()), fmt.Sprint(c.columns, c.types, c.key))
+	return c
+}
+
+// changed compares the watched values. Arrays are compared, not values: there null equals null.
+func changed(columns, watch []string) string {
+	if len(watch) == len(columns) {
+		return "v_old operator(pg_catalog.<>) v_new"
+	}
+	var was, now []string
+	for i, name := range columns {
+		if slices.Contains(watch, name) {
+			was = append(was, fmt.Sprintf("v_old[%d]", i+1))
+			now = append(now, fmt.Sprintf("v_new[%d]", i+1))
+		}
+	}
+	return "array[" + strings.Join(was, ", ") + "] operator(pg_catalog.<>) array[" + strings.Join(now, ", ") + "]"
+}
+
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// insert is the statement that writes the version down.
+func (c *capture) insert(schema string) string {
+	return fmt.Sprintf("insert into %s (id, relation, columns, kinds, types, key, channels, hash) values (\n"+
+		"  %d, %s, %s,\n  %s, %s,\n  %s, %s, %s);\n", ident(schema, "capture"), c.id, literal(c.relation),
+		literals(c.columns, "text"), literals(c.kinds, "text"), literals(c.types, "text"),
+		literals(c.key, "smallint"), literals(c.channels, "smallint"), literal(c.hash))
+}

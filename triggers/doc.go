@@ -1,0 +1,23 @@
+// Package triggers writes rowfeed's part into the customer's database, and takes it out again.
+//
+// What is written:
+//
+//   - a role "<schema>_owner" that can't log in and owns what follows, nothing else;
+//   - the schema (rowfeed unless configured otherwise): the tables installation, channel, capture and the outbox
+//     change_0, change_1, change_2 (a ring: the oldest is truncated), a view change over them for people, the functions
+//     tick and rotate, and one function capture_… for each watched table;
+//   - on each watched table two triggers, 00_<schema> (after insert, update, delete, for each row) and
+//     00_<schema>_truncate, ENABLE ALWAYS. Partitions get the clone that PostgreSQL makes, and a truncate trigger of
+//     their own; children by inheritance get both.
+//
+// Nothing else of the customer's is touched: no column, no default, no right on their tables.
+//
+// How to undo it: `rowfeed migrate down`, which leaves the schema as it was, to the byte of pg_dump --schema-only.
+// In an emergency `alter table … disable trigger "00_rowfeed"` silences one table at once.
+//
+// The capture function must never make a write of the ERP fail or wait. So it reads the configured columns by name, in
+// a block of its own that writes nothing and whose errors make the change a resync ('r'); it calls no sequence; it uses
+// static SQL only; every name in it, operators and types included, is qualified, so that the session's search_path
+// does not matter. SET clauses, which cost each row some 15 % of a trivial update, are there only where the text of a
+// captured type depends on the setting.
+package triggers

@@ -1,0 +1,277 @@
+package triggers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// State is what a database holds and what the configuration wants of it.
+type State struct {
+	target   Target
+	server   server
+	tables   []*table
+	channels []channel
+	latest   map[string]*capture // by relation: its newest version
+	lastID   int32               // the highest id of a version
+
+	slotSeconds int // of the installation
+	functions   map[string]installedFunction
+	triggers    []installedTrigger
+	granted     bool // the runtime role has what it needs
+	refusals    []string
+}
+
+// server is what is to know of the server, the database and who we are in it.
+type server struct {
+	number                              int // 150004
+	version                             string
+	standby                             bool
+	user, database                      string
+	superuser, createRole, createSchema bool
+	ownerExists, ownerMember            bool
+	schemaExists, installed, usage      bool
+	runtimeExists, runtimeSuperuser     bool
+	monetary                            string
+}
+
+// channel is a row of rowfeed.channel; fresh ones are not there yet.
+type channel struct {
+	id           int16
+	name, notify string
+	fresh        bool
+}
+
+type installedFunction struct {
+	name, body string
+	config     []string
+	definer    bool
+	owner      string
+	public     bool // PUBLIC may execute it
+}
+
+type installedTrigger struct {
+	oid                       uint32 // of its table
+	schema, table, name       string
+	function                  string // empty: not one of ours
+	enabled                   string
+	kind                      int
+	clone                     bool
+	plain                     bool // no WHEN, no column list
+	wantedRow, wantedTruncate bool
+}
+
+// Inspect reads what is there and compares it with what is wanted. It changes nothing and takes no lock that a write
+// could wait for. What can't be done is no error of Inspect: see Err.
+func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error) {
+	s := &State{target: target, latest: map[string]*capture{}, functions: map[string]installedFunction{}}
+	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
+		func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
+				return err
+			}
+			return s.read(ctx, tx)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("inspect database: %w", err)
+	}
+	return s, nil
+}
+
+// oldest is the first version of the server that has all that is needed.
+const oldest = 140000
+
+func (s *State) read(ctx context.Context, tx pgx.Tx) error {
+	v := &s.server
+	err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int").Scan(&v.number)
+	if err != nil {
+		return err
+	}
+	if v.number < oldest {
+		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
+		return nil
+	}
+	err = tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
+		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
+		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
+		&v.runtimeSuperuser, &v.monetary)
+	if err != nil {
+		return err
+	}
+	if err := s.readInstallation(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.readTables(ctx, tx); err != nil {
+		return err
+	}
+	s.numberChannels()
+	s.checkServer()
+	return nil
+}
+
+// refuse notes what stands in the way of up.
+func (s *State) refuse(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(s.refusals, text) {
+		s.refusals = append(s.refusals, text)
+	}
+}
+
+// Err returns everything that stands in the way of Up, each with what to do; nil when nothing does.
+func (s *State) Err() error {
+	var list []error
+	for _, r := range s.refusals {
+		list = append(list, errors.New(r))
+	}
+	return errors.Join(list...)
+}
+
+// readInstallation reads what rowfeed has of its own.
+func (s *State) readInstallation(ctx context.Context, tx pgx.Tx) error {
+	t := &s.target
+	rows, _ := tx.Query(ctx, query("inspect_triggers"), t.Schema, t.rowTrigger(), t.truncateTrigger())
+	var err error
+	s.triggers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g installedTrigger, err error) {
+		return g, row.Scan(&g.oid, &g.schema, &g.table, &g.name, &g.function, &g.enabled, &g.kind, &g.clone, &g.plain)
+	})
+	if err != nil {
+		return err
+	}
+	rows, _ = tx.Query(ctx, query("inspect_functions"), t.Schema)
+	functions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f installedFunction, err error) {
+		return f, row.Scan(&f.name, &f.body, &f.config, &f.definer, &f.owner, &f.public)
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range functions {
+		s.functions[f.name] = f
+	}
+	if !s.server.installed {
+		return nil
+	}
+	if !s.server.usage {
+		s.refuse("role %s may not read schema %s: run `rowfeed migrate up` as a superuser or the tables' owner",
+			s.server.user, t.Schema)
+		return nil
+	}
+	err = s.readOwnTables(ctx, tx)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
+		return fmt.Errorf("%w: role %s may not read schema %s: run `rowfeed migrate up` as a superuser or the tables' "+
+			"owner, with database.url naming this role", err, s.server.user, t.Schema)
+	}
+	return err
+}
+
+func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
+	schema := s.target.Schema
+	var installed int
+	err := tx.QueryRow(ctx, "select version, slot_seconds from "+ident(schema, "installation")).
+		Scan(&installed, &s.slotSeconds)
+	if err != nil {
+		return fmt.Errorf("read installation: %w", err)
+	}
+	if installed > version {
+		s.refuse("schema %s was installed by a newer rowfeed (version %d, this one knows %d): use that one",
+			schema, installed, version)
+	}
+	rows, _ := tx.Query(ctx, "select id, name, notify from "+ident(schema, "channel")+" order by id")
+	s.channels, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c channel, err error) {
+		return c, row.Scan(&c.id, &c.name, &c.notify)
+	})
+	if err != nil {
+		return fmt.Errorf("read channels: %w", err)
+	}
+	rows, _ = tx.Query(ctx, "select id, relation, columns, kinds, types, key, channels, hash from "+
+		ident(schema, "capture")+" order by id")
+	captures, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c capture, err error) {
+		return c, row.Scan(&c.id, &c.relation, &c.columns, &c.kinds, &c.types, &c.key, &c.channels, &c.hash)
+	})
+	if err != nil {
+		return fmt.Errorf("read captures: %w", err)
+	}
+	for _, c := range captures {
+		s.latest[c.relation] = &c
+		s.lastID = c.id
+	}
+	if s.grantsNeeded() && s.server.runtimeExists {
+		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable).Scan(&s.granted)
+	}
+	return err
+}
+
+// readable are the tables and views that the runtime role reads.
+var readable = []string{"installation", "channel", "capture", "change_0", "change_1", "change_2", "change"}
+
+// grantsNeeded tells whether the runtime role is one that has no rights by itself.
+func (s *State) grantsNeeded() bool {
+	role := s.target.RuntimeRole
+	return role != "" && role != s.server.user && !s.server.runtimeSuperuser
+}
+
+// numberChannels gives each wanted channel its id: the one it has, or the next.
+func (s *State) numberChannels() {
+	for _, t := range s.tables {
+		for _, w := range t.want.channels {
+			if s.channelID(w.name) > 0 {
+				continue
+			}
+			var id int16 = 1
+			if n := len(s.channels); n > 0 {
+				id = s.channels[n-1].id + 1
+			}
+			notify := s.target.notify(w.name)
+			if len(notify) > nameLimit {
+				s.refuse("channel %s: its NOTIFY channel %q has more than %d bytes: use a shorter name", w.name, notify, nameLimit)
+			}
+			s.channels = append(s.channels, channel{id: id, name: w.name, notify: notify, fresh: true})
+		}
+	}
+}
+
+func (s *State) channelID(name string) int16 {
+	for _, c := range s.channels {
+		if c.name == name {
+			return c.id
+		}
+	}
+	return 0
+}
+
+// checkServer refuses what can't work here, and names the right that lacks.
+func (s *State) checkServer() {
+	v, t := &s.server, &s.target
+	if v.standby {
+		s.refuse("database %s is a standby, which can't be written to: connect to the primary", v.database)
+	}
+	if len(t.truncateTrigger()) > nameLimit || t.Schema == "" {
+		s.refuse("database.schema %q: use a name of 1 to %d bytes", t.Schema, nameLimit-len("00__truncate"))
+	}
+	if v.schemaExists && !v.installed {
+		s.refuse("schema %s exists and is not rowfeed's: set database.schema to another name", t.Schema)
+	}
+	if t.RuntimeRole != "" && !v.runtimeExists {
+		s.refuse("role %s (the user of database.url) does not exist: create role %s login;", t.RuntimeRole,
+			ident(t.RuntimeRole))
+	}
+	if v.superuser {
+		return
+	}
+	if !v.schemaExists && !v.createSchema {
+		s.refuse("role %s may not create a schema: grant create on database %s to %s; or connect as a superuser "+
+			"(database.admin_url)", v.user, ident(v.database), ident(v.user))
+	}
+	if !v.ownerExists && !v.createRole {
+		s.refuse("role %s may not create role %s: alter role %s createrole; or, as a superuser: create role %s nologin; "+
+			"grant %s to %s;", v.user, t.owner(), ident(v.user), ident(t.owner()), ident(t.owner()), ident(v.user))
+	}
+	if v.ownerExists && !v.ownerMember {
+		s.refuse("role %s may not act for role %s: grant %s to %s; or connect as a superuser (database.admin_url)",
+			v.user, t.owner(), ident(t.owner()), ident(v.user))
+	}
+}

@@ -1,0 +1,138 @@
+package triggers
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed sql/*.sql
+var files embed.FS
+
+// templates are those of sql/*.sql that make SQL; the inspect queries are read as they are.
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"ident":   ident,
+	"literal": literal,
+	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
+}).ParseFS(files, "sql/schema.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql"))
+
+// query returns an embedded file that needs no filling in.
+func query(name string) string {
+	b, err := files.ReadFile("sql/" + name + ".sql")
+	if err != nil {
+		panic(err) // the files are compiled in
+	}
+	return string(b)
+}
+
+// render fills in a template.
+func render(name string, data any) string {
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, name+".sql", data); err != nil {
+		panic(err) // the templates are compiled in, and get the types that they were written for
+	}
+	return b.String()
+}
+
+// ident quotes a name, or a qualified one.
+func ident(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
+
+// literal quotes a string for any setting of standard_conforming_strings.
+func literal(s string) string {
+	quoted := "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", "''") + "'"
+	if strings.Contains(s, `\`) {
+		return "E" + quoted
+	}
+	return quoted
+}
+
+// literals writes a list as an SQL array of the given type.
+func literals[T any](list []T, typ string) string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		switch v := any(v).(type) {
+		case string:
+			out[i] = literal(v)
+		default:
+			out[i] = fmt.Sprint(v)
+		}
+	}
+	return "array[" + strings.Join(out, ", ") + "]::" + typ + "[]"
+}
+
+// dollar quotes a function's body with a tag that does not occur in it.
+func dollar(body string) string {
+	tag := "$rowfeed$"
+	for i := 1; strings.Contains(body, tag); i++ {
+		tag = fmt.Sprintf("$rowfeed%d$", i)
+	}
+	return tag + body + tag
+}
+
+// common is what all templates know.
+type common struct {
+	Schema, Owner string
+	Version, Slot int // Slot in seconds
+}
+
+func (t *Target) common() common {
+	return common{Schema: t.Schema, Owner: t.owner(), Version: version, Slot: t.slotSeconds()}
+}
+
+// S is the quoted schema.
+func (c common) S() string { return ident(c.Schema) }
+
+// Slots are the numbers of the ring's tables.
+func (c common) Slots() []int { return []int{0, 1, 2} }
+
+// SlotAt is the expression of the slot at a time.
+func (c common) SlotAt(at string) string {
+	return fmt.Sprintf("pg_catalog.floor(pg_catalog.date_part('epoch', %s) operator(pg_catalog./) %d)::pg_catalog.int8 "+
+		"operator(pg_catalog.%%) %d", at, c.Slot, slots)
+}
+
+// SlotNow is the expression of the current slot.
+func (c common) SlotNow() string { return c.SlotAt("pg_catalog.clock_timestamp()") }
+
+// function is one of rowfeed's functions as it should be.
+type function struct {
+	name, returns string
+	settings      []setting
+	body          string
+}
+
+// setting is a SET clause: value is SQL, stored is what pg_proc.proconfig keeps of it.
+type setting struct{ name, value, stored string }
+
+// create is the statement that makes or replaces the function. It takes no lock on any table.
+func (f *function) create(schema string) string {
+	var b strings.Builder
+	name := ident(schema, f.name)
+	fmt.Fprintf(&b, "create or replace function %s() returns %s\n  language plpgsql security definer", name, f.returns)
+	for _, s := range f.settings {
+		fmt.Fprintf(&b, " set %s = %s", s.name, s.value)
+	}
+	fmt.Fprintf(&b, " as %s;\nrevoke all on function %s() from public;\n", dollar("\n"+f.body), name)
+	return b.String()
+}
+
+// config is what pg_proc.proconfig holds of the settings.
+func (f *function) config() []string {
+	out := []string{}
+	for _, s := range f.settings {
+		out = append(out, s.name+"="+s.stored)
+	}
+	return out
+}
+
+// helpers are tick and rotate.
+func (t *Target) helpers() []*function {
+	return []*function{
+		{name: "tick", returns: "void", body: render("tick", t.common())},
+		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
+			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},
+	}
+}

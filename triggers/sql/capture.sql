@@ -1,0 +1,72 @@
+-- Written by rowfeed for {{comment .Relation}}. `rowfeed migrate up` replaces it, `rowfeed migrate down` removes it.
+declare
+  v_op   pg_catalog."char" := 't';
+  v_old  pg_catalog.text[];
+  v_new  pg_catalog.text[];
+  v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+  v_slot pg_catalog.int8;
+begin
+  if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
+    -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+    -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+    begin
+      if TG_OP operator(pg_catalog.=) 'UPDATE' then
+        v_op := 'u';
+        if {{.Guard "NEW"}} then
+          v_old := {{.Values "OLD"}};
+          v_new := {{.Values "NEW"}};
+        else
+          v_op := 'r';
+        end if;
+      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
+        v_op := 'i';
+        if {{.Guard "NEW"}} then
+          v_new := {{.Values "NEW"}};
+        else
+          v_op := 'r';
+        end if;
+      else
+        v_op := 'd';
+        if {{.Guard "OLD"}} then
+          v_old := {{.Values "OLD"}};
+        else
+          v_op := 'r';
+        end if;
+      end if;
+{{- if .Unbounded}}
+      -- An outbox row above the server's limit of 1 GB would be the ERP's error.
+      if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
+          coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
+        v_op := 'r';
+        v_old := null;
+        v_new := null;
+      end if;
+{{- end}}
+    exception when others then
+      v_op := 'r';
+      v_old := null;
+      v_new := null;
+    end;
+  end if;
+  v_slot := {{.SlotAt "v_at"}};
+{{- range $channel := .Channels}}
+  if v_op operator(pg_catalog.<>) 'u' or {{.Changed}} then
+{{- range $.Slots}}
+    {{if eq . 0}}if v_slot operator(pg_catalog.=) 0 then{{else if eq . 1}}elsif v_slot operator(pg_catalog.=) 1 then{{else}}else{{end}}
+      insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, old, new) values (
+        pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(), v_at, {{$.ID}}, {{$channel.ID}},
+        pg_catalog.pg_trigger_depth(), v_op, v_old, v_new);
+{{- end}}
+    end if;
+{{- if .Ring}}
+    -- NOTIFY can make a commit fail: where there is two-phase commit, and when the queue is full.
+    if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
+      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+        perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+      end if;
+    end if;
+{{- end}}
+  end if;
+{{- end}}
+  return null;
+end

@@ -1,0 +1,154 @@
+package triggers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The states of a table, the worst of which counts.
+const (
+	Installed = "installed" // all is as the configuration wants it
+	Outdated  = "outdated"  // function, columns or triggers differ from what up would write
+	Disabled  = "disabled"  // a trigger does not fire, or not always
+	Missing   = "missing"   // no trigger
+	Broken    = "broken"    // can't be captured: no such table, a column that is gone, no key
+	Unwanted  = "unwanted"  // has triggers, but the configuration does not name it
+)
+
+// TableStatus is what is to say of one table.
+type TableStatus struct {
+	Table    string   // schema.table
+	State    string   // one of the constants
+	Problems []string // in words; empty when installed
+}
+
+// Status compares catalog and configuration, table by table.
+func (s *State) Status() []TableStatus {
+	var list []TableStatus
+	known := map[uint32]bool{}
+	for _, t := range s.tables {
+		list = append(list, s.tableStatus(t))
+		for _, m := range t.members {
+			known[m.oid] = true
+		}
+	}
+	for _, g := range s.triggers {
+		name := g.schema + "." + g.table
+		if g.function == "" || known[g.oid] || len(list) > 0 && list[len(list)-1].Table == name {
+			continue
+		}
+		list = append(list, TableStatus{Table: name, State: Unwanted,
+			Problems: []string{"has triggers, but no rule names it"}})
+	}
+	return list
+}
+
+func (s *State) tableStatus(t *table) TableStatus {
+	st := TableStatus{Table: t.want.relation(), State: Installed}
+	note := func(state, problem string) {
+		order := []string{Installed, Outdated, Disabled, Missing, Broken}
+		if slices.Index(order, state) > slices.Index(order, st.State) {
+			st.State = state
+		}
+		st.Problems = append(st.Problems, problem)
+	}
+	for _, b := range t.broken {
+		note(Broken, b)
+	}
+	if !t.usable() {
+		return st
+	}
+	c, fresh := s.current(t, s.lastID+1)
+	if latest := s.latest[c.relation]; fresh && latest != nil {
+		note(Outdated, versionDifference(latest, c))
+	}
+	if d := s.difference(c.function); d != "" && !fresh {
+		note(Outdated, "function "+c.function.name+" "+d)
+	}
+	for i, e := range s.expect(t) {
+		wrong := e.wrong(c.function.name)
+		if wrong == "" {
+			continue
+		}
+		state := wrong
+		if wrong == Missing && i > 0 { // a partition, or only the one for TRUNCATE
+			state = Outdated
+		}
+		note(state, fmt.Sprintf("trigger %s on %s is %s", e.name, ident(e.member.schema, e.member.name), wrong))
+	}
+	return st
+}
+
+// versionDifference says in what the newest version differs from what is wanted.
+func versionDifference(have, want *capture) string {
+	switch {
+	case !slices.Equal(have.columns, want.columns):
+		return fmt.Sprintf("captures %s, wanted are %s", strings.Join(have.columns, ", "), strings.Join(want.columns, ", "))
+	case !slices.Equal(have.types, want.types):
+		for i := range have.types {
+			if have.types[i] != want.types[i] {
+				return fmt.Sprintf("column %s was %s and is %s", have.columns[i], have.types[i], want.types[i])
+			}
+		}
+	case !slices.Equal(have.key, want.key):
+		return "its primary key has changed"
+	case !slices.Equal(have.channels, want.channels):
+		return "the channels that it goes to have changed"
+	}
+	return "what is watched, retention or this program's version has changed"
+}
+
+// Drifted says, in a line each, what is not as the configuration wants it: what a bridge that starts has to warn of.
+// Empty when all is well. It asks for no right to install.
+func (s *State) Drifted() []string {
+	var list []string
+	if s.server.number < oldest {
+		return s.refusals
+	}
+	if !s.server.installed {
+		return s.Off()
+	}
+	for _, st := range s.Status() {
+		if st.State != Installed && st.State != Unwanted {
+			list = append(list, fmt.Sprintf("table %s: %s: %s", st.Table, st.State, strings.Join(st.Problems, "; ")))
+		}
+	}
+	return append(list, s.Off()...)
+}
+
+// Clean tells whether every table is installed and no other is watched.
+func (s *State) Clean() bool {
+	return !slices.ContainsFunc(s.Status(), func(t TableStatus) bool { return t.State != Installed })
+}
+
+// Off says, in a line each, what is not as it should be beside the tables: schema, helpers, channels, rights.
+func (s *State) Off() []string {
+	if s.server.number < oldest {
+		return s.refusals
+	}
+	if !s.server.installed {
+		return []string{fmt.Sprintf("schema %s is not installed: run `rowfeed migrate up`", s.target.Schema)}
+	}
+	var list []string
+	if s.slotSeconds != s.target.slotSeconds() {
+		list = append(list, fmt.Sprintf("retention: installed with %d s, configured are %d s", s.slotSeconds,
+			s.target.slotSeconds()))
+	} else {
+		for _, f := range s.target.helpers() {
+			if d := s.difference(f); d != "" {
+				list = append(list, "function "+f.name+" "+d)
+			}
+		}
+	}
+	for _, c := range s.channels {
+		if c.fresh {
+			list = append(list, "channel "+c.name+" is not installed")
+		}
+	}
+	if s.grantsNeeded() && !s.granted {
+		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",
+			s.target.RuntimeRole, s.target.Schema))
+	}
+	return list
+}

@@ -1,0 +1,158 @@
+package triggers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+// Target is what the configuration wants of a database.
+type Target struct {
+	Schema      string        // rowfeed's own schema
+	Retention   time.Duration // the length of a slot of the outbox's ring; at least a minute
+	RuntimeRole string        // the role that serve connects as; it gets what it needs to read, nothing else
+	Wants       []change.Want
+}
+
+const (
+	slots        = 3         // of the outbox's ring
+	version      = 1         // of the schema
+	nameLimit    = 63        // bytes of a PostgreSQL name, and of a NOTIFY channel
+	maxRow       = 256 << 20 // bytes of old and new values together; a larger change is captured as a resync
+	wakeBySweep  = "sweep"
+	defaultOwner = "_owner"
+)
+
+func (t *Target) owner() string           { return t.Schema + defaultOwner }
+func (t *Target) rowTrigger() string      { return "00_" + t.Schema }
+func (t *Target) truncateTrigger() string { return t.rowTrigger() + "_truncate" }
+func (t *Target) notify(channel string) string {
+	return t.Schema + ":" + channel
+}
+func (t *Target) slotSeconds() int { return int(max(t.Retention, time.Minute) / time.Second) }
+
+// wanted is what all channels together want of one table.
+type wanted struct {
+	schema, name string
+	columns      []string // union of the channels', in first-seen order; the key is appended once it is known
+	channels     []wantedChannel
+}
+
+// wantedChannel is one channel's part of it.
+type wantedChannel struct {
+	name  string
+	watch []string
+	wake  string
+}
+
+// relation is the table's name as rowfeed.capture holds it.
+func (w *wanted) relation() string { return w.schema + "." + w.name }
+
+// merge gathers the wants of each table, in first-seen order.
+func merge(wants []change.Want) ([]*wanted, error) {
+	var all []*wanted
+	for _, want := range wants {
+		schema, name, err := splitName(want.Table)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(all, func(w *wanted) bool { return w.schema == schema && w.name == name })
+		if i < 0 {
+			i = len(all)
+			all = append(all, &wanted{schema: schema, name: name})
+		}
+		all[i].add(want)
+	}
+	return all, nil
+}
+
+func (w *wanted) add(want change.Want) {
+	watch := want.Watch
+	if len(watch) == 0 {
+		watch = want.Columns
+	}
+	w.columns = union(w.columns, want.Columns, want.Watch)
+	i := slices.IndexFunc(w.channels, func(c wantedChannel) bool { return c.name == want.Channel })
+	if i < 0 {
+		w.channels = append(w.channels, wantedChannel{name: want.Channel, wake: want.Wake})
+		i = len(w.channels) - 1
+	}
+	w.channels[i].watch = union(w.channels[i].watch, watch)
+}
+
+// union returns a with the members of the other lists that it lacks, in order.
+func union(a []string, lists ...[]string) []string {
+	out := slices.Clone(a)
+	for _, list := range lists {
+		for _, s := range list {
+			if !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// splitName splits a table's name as the configuration has it: name, schema.name, or with SQL's double quotes where a
+// part holds a dot. Letters keep their case, without quotes too.
+func splitName(table string) (schema, name string, err error) {
+	parts := []string{""}
+	quoted := false
+	for i := 0; i < len(table); i++ {
+		last := &parts[len(parts)-1]
+		switch c := table[i]; {
+		case c == '"' && quoted && i+1 < len(table) && table[i+1] == '"':
+			*last += `"`
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '.' && !quoted:
+			parts = append(parts, "")
+		default:
+			*last += string(c)
+		}
+	}
+	if len(parts) == 1 {
+		parts = []string{"public", parts[0]}
+	}
+	if quoted || len(parts) != 2 || slices.Contains(parts, "") {
+		return "", "", fmt.Errorf("table %q: write it as table or schema.table, with double quotes around a part that "+
+			"holds a dot", table)
+	}
+	return parts[0], parts[1], nil
+}
+
+// nearest returns the candidate that a misspelt name probably means, or "".
+func nearest(name string, candidates []string) string {
+	best, limit := "", len(name)/2+1
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < limit {
+			best, limit = c, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := previous
+			if a[i] != b[j] {
+				cost++
+			}
+			previous = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
