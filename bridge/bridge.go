@@ -138,11 +138,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 		running++
 		go func() { failed <- f(work) }()
 	}
-	finish := func() {
+	finish := func() error {
 		stop()
+		var errs []error
 		for range running {
-			<-failed
+			errs = append(errs, <-failed)
 		}
+		return errors.Join(errs...)
 	}
 	for _, c := range b.channels {
 		start(c.feed.Run)
@@ -151,9 +153,8 @@ func (b *Bridge) Run(ctx context.Context) error {
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()
-		finish()
 		b.sessions.Stop()
-		return err
+		return errors.Join(err, finish())
 	}
 	for _, s := range b.servers(listeners) {
 		start(s)
@@ -168,7 +169,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	case result = <-failed:
 		running--
 	}
-	finish()
+	result = errors.Join(result, finish())
 	b.sessions.Stop()
 	return result
 }

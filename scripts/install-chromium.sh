@@ -32,7 +32,8 @@ if ! command -v apt-get >/dev/null 2>&1; then
 fi
 
 install() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-liberation
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends chromium fonts-liberation
 }
 if ! install >&2; then
   "${as_root[@]}" apt-get update >&2

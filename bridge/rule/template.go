@@ -59,16 +59,6 @@ type segment struct {
 // template is a compiled template.
 type template []segment
 
-// fixed tells that the template reads no column.
-func (t template) fixed() bool {
-	for i := range t {
-		if t[i].index >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // escapeLiterals prepares a template for appendMessage and appendLink: its literals as they stand in a JSON string.
 func (t template) escapeLiterals() template {
 	for i := range t {

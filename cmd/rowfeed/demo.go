@@ -154,7 +154,7 @@ func servePage(ctx context.Context, l net.Listener, h http.Handler) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(stop); err != nil {
-		srv.Close()
+		_ = srv.Close()
 	}
 	<-done
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	_ "embed"
 	"fmt"
 	"math/rand/v2"
@@ -69,7 +70,7 @@ func (s *demoServer) decideOne(ctx context.Context) error {
 		decision = "rejected"
 	}
 	err = s.settle(ctx, approver, s.sources[q.Resource], q, decision)
-	if _, meanwhile := err.(*refusal); meanwhile {
+	if meanwhile := new(refusal); errors.As(err, &meanwhile) {
 		return nil
 	}
 	return err

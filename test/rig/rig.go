@@ -232,7 +232,7 @@ func (r *Rig) Dial(t testing.TB, path string, header http.Header, protocols ...s
 		t.Fatalf("dial %s: %v %s", path, err, status)
 	}
 	conn.SetReadLimit(64 << 20)
-	t.Cleanup(func() { conn.CloseNow() })
+	t.Cleanup(func() { _ = conn.CloseNow() })
 	return &Client{conn, t}
 }
 
