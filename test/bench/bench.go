@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,56 +61,67 @@ func run(ctx context.Context, w, progress io.Writer, only []string, z sizes, pro
 			return fmt.Errorf("no benchmark %q: there are latency, saturation, steady, fanin and idle", name)
 		}
 	}
-	var figures []figure
-	var notes []string
+	var all result
 	var failed []error
-	version := ""
 	for _, b := range benchmarks {
 		if len(only) > 0 && !slices.Contains(only, b.name) {
 			continue
 		}
 		fmt.Fprintf(progress, "%s …", b.name)
 		start := time.Now()
-		f, n, v, err := b.measure(ctx, z, profiles)
+		r, err := b.measure(ctx, z, profiles)
 		fmt.Fprintf(progress, " %.0f s\n", time.Since(start).Seconds())
 		if err != nil {
 			failed = append(failed, fmt.Errorf("measure %s: %w", b.name, err))
-			f = []figure{{name: b.name + ": not measured"}}
+			r.figures = []figure{{name: b.name + ": not measured"}}
 		}
-		figures, notes, version = append(figures, f...), append(notes, n...), v
+		all.figures, all.notes = append(all.figures, r.figures...), append(all.notes, r.notes...)
+		all.version = cmp.Or(r.version, all.version)
 	}
-	fmt.Fprintf(w, "| figure | rowfeed | against | ratio | bar |\n| --- | --- | --- | --- | --- |\n")
-	for _, f := range figures {
-		f.row(w)
-	}
-	fmt.Fprintf(w, "\nMedians of alternating rounds in one run, (min–max) beside them. %s, %d cores, Linux %s, PostgreSQL %s "+
-		"with fsync and synchronous_commit on, %s; server, bridge, floor and clients share the machine, over loopback TCP.\n",
-		processor(), runtime.NumCPU(), kernel(), version, runtime.Version())
-	for _, n := range notes {
-		fmt.Fprintln(w, n)
-	}
+	all.print(w)
 	return errors.Join(failed...)
 }
 
+// result is what benchmarks came to.
+type result struct {
+	figures []figure
+	notes   []string
+	version string // of PostgreSQL
+}
+
+func (r *result) print(w io.Writer) {
+	fmt.Fprintf(w, "| figure | rowfeed | against | ratio | bar |\n| --- | --- | --- | --- | --- |\n")
+	for _, f := range r.figures {
+		f.row(w)
+	}
+	fmt.Fprintf(w, "\nMedians of alternating rounds in one run, (min–max) beside them. "+
+		"%s, %d cores, Linux %s, PostgreSQL %s with fsync and synchronous_commit on, %s; "+
+		"server, bridge, floor and clients share the machine, over loopback TCP.\n",
+		processor(), runtime.NumCPU(), kernel(), r.version, runtime.Version())
+	for _, n := range r.notes {
+		fmt.Fprintln(w, n)
+	}
+}
+
 // measure runs one benchmark on a stage of its own.
-func (b benchmark) measure(ctx context.Context, z sizes, profiles string) (f []figure, notes []string, version string, err error) {
+func (b benchmark) measure(ctx context.Context, z sizes, profiles string) (r result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	s, err := newStage(ctx, profiles)
 	if err != nil {
-		return nil, nil, "", err
+		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	conn, err := pgx.Connect(ctx, s.server.URL("postgres", pgserver.Superuser))
 	if err != nil {
-		return nil, nil, "", fmt.Errorf("connect: %w", err)
+		return r, fmt.Errorf("connect: %w", err)
 	}
-	version, _, _ = strings.Cut(conn.PgConn().ParameterStatus("server_version"), " ")
+	r.version, _, _ = strings.Cut(conn.PgConn().ParameterStatus("server_version"), " ")
 	if err := conn.Close(ctx); err != nil {
-		return nil, nil, "", err
+		return r, err
 	}
-	f, notes, err = b.run(s, z)
-	return f, notes, version, err
+	r.figures, r.notes, err = b.run(s, z)
+	return r, err
 }
 
 func processor() string {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // TestEveryBenchmark runs each benchmark with few clients: that every event arrives is theirs to check, and how long it
 // took is not for a test.
 func TestEveryBenchmark(t *testing.T) {
-	z := sizes{rounds: 1, rows: 5, rate: 200, changes: 20, subscribers: 10, calm: 3, users: 12, few: 3, events: 400,
+	z := sizes{rounds: 1, rows: 5, rate: 200, changes: 20, subscribers: 10, calm: 3, users: 12, few: 5, events: 400,
 		idle: 30, quiet: 400 * time.Millisecond}
 	for _, b := range benchmarks {
 		t.Run(b.name, func(t *testing.T) {
@@ -57,7 +57,8 @@ func TestQuantile(t *testing.T) {
 		share float64
 		want  float64
 	}{
-		{[]float64{3, 1, 2}, 0.5, 2}, {[]float64{4, 1, 2, 3}, 0.5, 2.5}, {[]float64{7}, 0.99, 7}, {[]float64{0, 10}, 0.9, 9},
+		{[]float64{3, 1, 2}, 0.5, 2}, {[]float64{4, 1, 2, 3}, 0.5, 2.5},
+		{[]float64{7}, 0.99, 7}, {[]float64{0, 10}, 0.9, 9},
 	} {
 		if got := quantile(c.list, c.share); got != c.want {
 			t.Errorf("quantile(%v, %v) = %v, want %v", c.list, c.share, got, c.want)
@@ -68,8 +69,9 @@ func TestQuantile(t *testing.T) {
 // TestSubscriberPieces feeds a conversation byte by byte and as a whole: what is heard must be the same.
 func TestSubscriberPieces(t *testing.T) {
 	long := `{"type":"stock_changed","data":{"quantity":7,"x":"` + strings.Repeat("y", 300) + `"}}`
-	wire := "HTTP/1.1 101 Switching Protocols\r\n\r\n" + textFrame(`{"type":"welcome"}`) + textFrame(`{"type":"subscribed","ref":"1"}`) +
-		textFrame(long) + "\x89\x00" + textFrame(`{"type":"heartbeat"}`) + textFrame(`{"type":"stock_changed","data":{"quantity":8}}`)
+	wire := "HTTP/1.1 101 Switching Protocols\r\n\r\n" + textFrame(`{"type":"welcome"}`) +
+		textFrame(`{"type":"subscribed","ref":"1"}`) + textFrame(long) + "\x89\x00" + textFrame(`{"type":"heartbeat"}`) +
+		textFrame(`{"type":"stock_changed","data":{"quantity":8}}`)
 	for _, piece := range []int{1, 2, 5, 1000} {
 		var heard []int
 		var said bytes.Buffer

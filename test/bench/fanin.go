@@ -97,9 +97,7 @@ func fanin(s *stage, z sizes) ([]figure, []string, error) {
 		}
 	}
 	many, few := assignments[0], assignments[1]
-	f := figure{name: fmt.Sprintf("CPU per event, %.0f/s, each to one of %d sessions with an audience of its own",
-		z.events, z.users), unit: "µs", other: fmt.Sprintf("%d sessions", z.few), most: 1.5}
-	err := alternate(&f, many.d, few.d, "fanin", z.rounds, func(d *side, round int) (float64, error) {
+	values, err := alternate([]*side{many.d, few.d}, "fanin", z.rounds, func(d *side, round int) (float64, error) {
 		a := many
 		if d == few.d {
 			a = few
@@ -118,9 +116,13 @@ func fanin(s *stage, z sizes) ([]figure, []string, error) {
 		total += a.d.expected
 	}
 	notes := []string{
-		fmt.Sprintf("Of the %d events of `fanin` each reached the one session that it was for, once and in order, and nobody else.", total),
+		fmt.Sprintf("Of the %d events of `fanin` each reached the one session that it was for, once and in order, "+
+			"and nobody else.", total),
 		fmt.Sprintf("Its sessions at rest cost %.1f ms of CPU a second (%d) and %.1f ms (%d); that is part of the figure.",
 			idle[0]/1000, z.users, idle[1]/1000, z.few),
 	}
-	return []figure{f}, notes, nil
+	return []figure{{
+		name: fmt.Sprintf("CPU per event, %.0f/s, each to one of %d sessions with an audience of its own", z.events, z.users),
+		unit: "µs", ours: values[0], against: values[1], other: fmt.Sprintf("%d sessions", z.few), most: 1.5,
+	}}, notes, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/test/bench/floor"
 )
 
 // probe measures how long a change takes to one subscriber: it makes the change and is the subscriber, so that both
@@ -114,17 +116,17 @@ func latency(s *stage, z sizes) ([]figure, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	floor, err := s.floor(z.rows, false)
+	bare, err := s.floor(z.rows, floor.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
 	var probes [2]*probe
-	for i, d := range []*side{ours, floor} {
+	for i, d := range []*side{ours, bare} {
 		if probes[i], err = newProbe(d); err != nil {
 			return nil, nil, err
 		}
 		defer probes[i].socket.Close()
-		if _, _, err := probes[i].round(0, z.rate, z.changes/4+1, z.rows); err != nil { // plans and caches
+		if _, _, err := probes[i].round(evenly, z.rate, z.changes/4+1, z.rows); err != nil { // plans and caches
 			return nil, nil, err
 		}
 	}
@@ -155,7 +157,9 @@ func latencyFigures(more string, most float64) *latencyRows {
 	row := func(name string, most float64) figure {
 		return figure{name: name + more, unit: "ms", other: "floor", most: most}
 	}
-	return &latencyRows{row("commit to socket, p50", most), row("commit to socket, p99", 0), row("the statement alone, p50", 0)}
+	return &latencyRows{
+		row("commit to socket, p50", most), row("commit to socket, p99", 0), row("the statement alone, p50", 0),
+	}
 }
 
 // measure runs alternating rounds, the first side changing too.

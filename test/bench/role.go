@@ -10,10 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
-	"runtime/debug"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +28,7 @@ type job struct {
 	Config  string   // bridge: its file
 	Environ []string // bridge: settings over it
 	URL     string   // floor: the database
-	Batch   bool     // floor
+	Floor   floor.Options
 
 	Address   string // clients: host:port of the server
 	Channel   string // clients: what to subscribe to; empty is the floor
@@ -61,7 +57,9 @@ func runChild(in io.Reader, out io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	commands := map[string]func(string) (string, error){"cpu": cpu, "io": written, "rss": rss, "gc": gc, "profile": (&profiler{}).turn}
+	does := commands{
+		"cpu": cpu, "io": written, "rss": rss, "gc": gc, "heap": heap, "profile": (&profiler{}).turn,
+	}
 	failed := make(chan error, 1)
 	var greeting string
 	var err error
@@ -71,7 +69,7 @@ func runChild(in io.Reader, out io.Writer) error {
 	case "floor":
 		greeting, err = startFloor(ctx, j, failed)
 	case "clients":
-		err = startClients(ctx, j, failed, commands)
+		err = startClients(ctx, j, failed, does)
 	default:
 		err = fmt.Errorf("no role %q", j.Role)
 	}
@@ -79,21 +77,31 @@ func runChild(in io.Reader, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "ok", greeting)
-	for lines.Scan() {
-		name, arg, _ := strings.Cut(lines.Text(), " ")
-		answer, err := commands[name](arg)
-		if err != nil {
-			answer = "error " + strings.ReplaceAll(err.Error(), "\n", " ")
-		} else {
-			answer = "ok " + answer
-		}
-		fmt.Fprintln(out, answer)
-	}
+	does.answer(lines, out)
 	if j.Role == "clients" {
 		return nil // the kernel hangs up faster than we
 	}
 	cancel()
 	return <-failed
+}
+
+// commands are what a child can be asked, by name; each takes what follows its name.
+type commands map[string]func(string) (string, error)
+
+// answer answers each line with one that begins with ok or error, until there are no more.
+func (c commands) answer(lines *bufio.Scanner, out io.Writer) {
+	for lines.Scan() {
+		name, arg, _ := strings.Cut(lines.Text(), " ")
+		answer, err := "", fmt.Errorf("no command %q", name)
+		if do := c[name]; do != nil {
+			answer, err = do(arg)
+		}
+		if err != nil {
+			fmt.Fprintln(out, "error", strings.ReplaceAll(err.Error(), "\n", " "))
+			continue
+		}
+		fmt.Fprintln(out, "ok", answer)
+	}
 }
 
 func raiseFiles() error {
@@ -106,7 +114,7 @@ func raiseFiles() error {
 	}
 	limit.Cur, limit.Max = maxFiles, max(limit.Max, maxFiles)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("raise limit of open files to %d: %w: run `ulimit -n %d` first, or take -short", maxFiles, err, maxFiles)
+		return fmt.Errorf("raise limit of open files: %w: run `ulimit -n %d` first, or take -short", err, maxFiles)
 	}
 	return nil
 }
@@ -149,12 +157,12 @@ func startFloor(ctx context.Context, j job, failed chan error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	go func() { failed <- floor.Serve(ctx, j.URL, l, j.Batch) }()
+	go func() { failed <- floor.Serve(ctx, j.URL, l, j.Floor) }()
 	return l.Addr().String(), nil
 }
 
 // startClients connects the subscribers and returns when all are live.
-func startClients(ctx context.Context, j job, failed chan error, commands map[string]func(string) (string, error)) error {
+func startClients(ctx context.Context, j job, failed chan error, does commands) error {
 	s := newSwarm(j)
 	go func() { failed <- s.run(ctx) }()
 	await := func(what string, done func() bool) error {
@@ -172,16 +180,16 @@ func startClients(ctx context.Context, j job, failed chan error, commands map[st
 		}
 		return nil
 	}
-	commands["await"] = func(arg string) (string, error) {
+	does["await"] = func(arg string) (string, error) {
 		n, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil {
 			return "", err
 		}
 		return "", await(arg+" events", func() bool { return s.got.Load() >= n })
 	}
-	commands["got"] = func(string) (string, error) { return strconv.FormatInt(s.got.Load(), 10), nil }
-	commands["beats"] = func(string) (string, error) { return strconv.FormatInt(s.beats.Load(), 10), nil }
-	commands["steps"] = s.steps
+	does["got"] = func(string) (string, error) { return strconv.FormatInt(s.got.Load(), 10), nil }
+	does["beats"] = func(string) (string, error) { return strconv.FormatInt(s.beats.Load(), 10), nil }
+	does["steps"] = s.steps
 	return await("subscribers", func() bool { return s.live.Load() == int64(j.Count) })
 }
 
@@ -193,65 +201,4 @@ func (s *swarm) steps(string) (string, error) {
 	}
 	b, err := json.Marshal(last)
 	return string(b), err
-}
-
-// cpu answers with the user and system time that this process has used, in microseconds.
-func cpu(string) (string, error) {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return "", fmt.Errorf("read cpu time: %w", err)
-	}
-	return strconv.FormatInt((u.Utime.Nano()+u.Stime.Nano())/1000, 10), nil
-}
-
-// written answers with how many system calls have written something, and how many bytes.
-func written(string) (string, error) {
-	text, err := os.ReadFile("/proc/self/io")
-	if err != nil {
-		return "", fmt.Errorf("read what was written: %w", err)
-	}
-	var chars, bytes, reads, calls int
-	if _, err := fmt.Sscanf(string(text), "rchar: %d\nwchar: %d\nsyscr: %d\nsyscw: %d", &chars, &bytes, &reads, &calls); err != nil {
-		return "", fmt.Errorf("read what was written: %w", err)
-	}
-	return fmt.Sprintf("%d %d", calls, bytes), nil
-}
-
-// rss answers with the resident memory of this process in kilobytes; unlike the counters in status it is exact.
-func rss(string) (string, error) {
-	text, err := os.ReadFile("/proc/self/smaps_rollup")
-	if err != nil {
-		return "", fmt.Errorf("read resident memory: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Rss:" {
-			return fields[1], nil
-		}
-	}
-	return "", errors.New("read resident memory: no Rss in smaps_rollup")
-}
-
-// gc collects what is garbage and gives it back to the system; twice, since what a finalizer held goes the second time.
-func gc(string) (string, error) {
-	runtime.GC()
-	debug.FreeOSMemory()
-	return "", nil
-}
-
-// profiler writes CPU profiles.
-type profiler struct{ f *os.File }
-
-// turn starts a profile into the named file, or ends the one that runs.
-func (p *profiler) turn(path string) (string, error) {
-	if p.f != nil {
-		pprof.StopCPUProfile()
-		err := p.f.Close()
-		p.f = nil
-		return "", err
-	}
-	var err error
-	if p.f, err = os.Create(path); err != nil {
-		return "", err
-	}
-	return "", pprof.StartCPUProfile(p.f)
 }

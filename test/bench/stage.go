@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"nalar.internal/rowfeed/bridge/rule"
+	"nalar.internal/rowfeed/test/bench/floor"
 	"nalar.internal/rowfeed/test/pgserver"
 	"nalar.internal/rowfeed/triggers"
 )
@@ -124,12 +125,12 @@ func (s *stage) bridge(rows int, environ ...string) (*side, error) {
 }
 
 // floor starts a floor on a database of its own.
-func (s *stage) floor(rows int, batch bool) (*side, error) {
+func (s *stage) floor(rows int, o floor.Options) (*side, error) {
 	database, err := s.makeDatabase(rows, floorSQL)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.spawn(job{Role: "floor", URL: s.server.URL(database, pgserver.Superuser), Batch: batch})
+	c, err := s.spawn(job{Role: "floor", URL: s.server.URL(database, pgserver.Superuser), Floor: o})
 	if err != nil {
 		return nil, err
 	}
@@ -211,6 +212,15 @@ func (d *side) profile(name string) error {
 	return err
 }
 
+// heap writes a profile of a bridge's memory, where profiles are wanted.
+func (d *side) heap(name string) error {
+	if d.stage.profiles == "" {
+		return nil
+	}
+	_, err := d.ask(d.stage.ctx, "heap "+filepath.Join(d.stage.profiles, name+"-heap.pprof"))
+	return err
+}
+
 // usage is what a server used for events: CPU time, system calls that wrote, and bytes that they wrote.
 type usage struct{ microseconds, calls, bytes int }
 
@@ -256,10 +266,10 @@ func (d *side) cost(events int, do func() error) (float64, error) {
 	return float64(after.microseconds-before.microseconds) / float64(events), nil
 }
 
-// writing says what deliveries were on the wire.
-func (d *side) writing() string {
+// each returns what a delivery has been on the wire so far: bytes and system calls.
+func (d *side) each() (bytes, calls float64) {
 	n := float64(d.expected)
-	return fmt.Sprintf("%s bytes and %s system calls", digits(float64(d.wrote.bytes)/n), digits(float64(d.wrote.calls)/n))
+	return float64(d.wrote.bytes) / n, float64(d.wrote.calls) / n
 }
 
 func freeAddress() (string, error) {

@@ -15,6 +15,14 @@ import (
 // Channel is what the floor's trigger notifies.
 const Channel = "floor"
 
+// Options is what there is to choose.
+type Options struct {
+	// Batch has what waits for a connection leave in one writev; else each payload is one write to each connection.
+	Batch bool
+	// Width fills shorter payloads up with blanks, for a floor that writes as many bytes as what it is compared with.
+	Width int
+}
+
 type floor struct {
 	batch bool
 	mu    sync.Mutex // guards conns and ready
@@ -29,9 +37,8 @@ type conn struct {
 	pending net.Buffers
 }
 
-// Serve runs until ctx ends or the database connection fails. A connection gets an empty line when it is in. With batch
-// what waits for a connection leaves in one writev; else each payload is one write to each connection.
-func Serve(ctx context.Context, url string, l net.Listener, batch bool) error {
+// Serve runs until ctx ends or the database connection fails. A connection gets an empty line when it is in.
+func Serve(ctx context.Context, url string, l net.Listener, o Options) error {
 	pg, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return fmt.Errorf("connect floor: %w", err)
@@ -40,7 +47,7 @@ func Serve(ctx context.Context, url string, l net.Listener, batch bool) error {
 	if _, err := pg.Exec(ctx, "listen "+Channel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	f := &floor{batch: batch, wake: make(chan struct{}, 1)}
+	f := &floor{batch: o.Batch, wake: make(chan struct{}, 1)}
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer func() { l.Close(); close(f.wake); f.hangUp() }()
@@ -54,7 +61,7 @@ func Serve(ctx context.Context, url string, l net.Listener, batch bool) error {
 		if err != nil {
 			return fmt.Errorf("wait for notification: %w", err)
 		}
-		f.send(append([]byte(n.Payload), '\n'))
+		f.send(append(fmt.Appendf(nil, "%-*s", o.Width, n.Payload), '\n'))
 	}
 }
 
