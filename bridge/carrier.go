@@ -22,6 +22,9 @@ type carrier struct {
 // Change implements source.Handler.
 func (c *carrier) Change(epoch string, ch *change.Change) { c.channel.rules.Apply(epoch, ch, c) }
 
+// Swept implements source.Handler.
+func (c *carrier) Swept() { c.channel.router.Flush() }
+
 // Lost implements source.Handler.
 func (c *carrier) Lost(reason string) {
 	c.log.Warn("gap in the feed, subscribers are told", zap.String("channel", c.channel.name), zap.String("reason", reason))

@@ -10,6 +10,8 @@ const maxHeader = 10
 type Message struct {
 	buf   []byte // maxHeader bytes of room, of which the header takes the last, then the payload
 	start int    // where the WebSocket frame begins in buf
+	count int    // messages that it stands for: 1, or those of a joined one
+	parts []*Message
 
 	// What a newer message of a `latest` channel may replace: same rule and key.
 	Rule    int32
@@ -22,19 +24,43 @@ type Message struct {
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
 func NewMessage(size int, fill func(dst []byte) []byte) *Message {
 	buf := fill(make([]byte, maxHeader, maxHeader+size))
-	return &Message{buf: buf, start: putHeader(buf, 0x81)}
+	return &Message{buf: buf, start: putHeader(buf, 0x81), count: 1}
 }
 
 // NewControl makes a control frame (opcode 0x8 close, 0x9 ping, 0xA pong) of at most 125 payload bytes.
 func NewControl(opcode byte, payload []byte) *Message {
 	buf := append(make([]byte, maxHeader, maxHeader+len(payload)), payload...)
-	return &Message{buf: buf, start: putHeader(buf, 0x80|opcode)}
+	return &Message{buf: buf, start: putHeader(buf, 0x80|opcode), count: 1}
 }
 
 // NewRaw makes a message that goes to the wire as it is: bytes that already are what the peer expects.
-func NewRaw(b []byte) *Message { return &Message{buf: b} }
+func NewRaw(b []byte) *Message { return &Message{buf: b, count: 1} }
 
-// Frame returns the finished WebSocket frame. Not to be changed.
+// Join makes one message of several, so that what goes to the same receivers is queued and written as one. Those of a
+// latest channel can be taken apart again; a joined message has no Payload.
+func Join(list []*Message) *Message {
+	size := 0
+	for _, m := range list {
+		size += len(m.Frame())
+	}
+	j := &Message{buf: make([]byte, 0, size), count: len(list)}
+	for _, m := range list {
+		j.buf = append(j.buf, m.Frame()...)
+		j.Latest = j.Latest || m.Latest
+	}
+	if j.Latest {
+		j.parts = append(j.parts, list...)
+	}
+	return j
+}
+
+// Parts returns the messages that a joined message of a latest channel was made of; nil for all others.
+func (m *Message) Parts() []*Message { return m.parts }
+
+// Count returns how many messages it stands for.
+func (m *Message) Count() int { return m.count }
+
+// Frame returns the finished WebSocket frame, or those of a joined message. Not to be changed.
 func (m *Message) Frame() []byte { return m.buf[m.start:] }
 
 // Payload returns the JSON text. Not to be changed.

@@ -1,6 +1,10 @@
 package router
 
-import "nalar.internal/rowfeed/bridge/change"
+import (
+	"slices"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
 
 // What a sink may see of the event at hand.
 const (
@@ -8,7 +12,21 @@ const (
 	seesNew
 )
 
-// Route hands an event to everybody who subscribed to it and may see it, in the variant that is theirs, once each.
+// A run is events in sequence that go to the same receivers, each in one variant for all of them: they are joined into
+// one message, so that a burst costs a receiver little more than its bytes. It ends with the sweep, or here:
+const (
+	maxRun      = 64
+	maxRunBytes = 32 << 10
+)
+
+type run struct {
+	members  []*member
+	messages []*change.Message
+	bytes    int
+}
+
+// Route hands an event to everybody who subscribed to it and may see it, in the variant that is theirs, once each, at
+// the latest with the next Flush.
 func (c *Channel) Route(e *change.Event) {
 	c.routed.Add(1)
 	c.mu.Lock()
@@ -20,11 +38,60 @@ func (c *Channel) Route(e *change.Event) {
 	c.touched = c.touched[:0]
 	c.mark(e, e.Was, sawOld)
 	c.mark(e, e.Now, seesNew)
-	for _, m := range c.touched {
-		m.sink.Send(e.Message(variant(e.Op, m.bits)))
+	if len(c.touched) == 0 {
+		return
 	}
 	c.delivered.Add(uint64(len(c.touched)))
-	clear(c.touched)
+	if !uniform(c.touched) {
+		c.flush()
+		for _, m := range c.touched {
+			m.sink.Send(e.Message(variant(e.Op, m.bits)))
+		}
+		return
+	}
+	if !slices.Equal(c.run.members, c.touched) {
+		c.flush()
+		c.run.members = append(c.run.members, c.touched...)
+	}
+	m := e.Message(variant(e.Op, c.touched[0].bits))
+	c.run.messages = append(c.run.messages, m)
+	if c.run.bytes += len(m.Frame()); len(c.run.messages) == maxRun || c.run.bytes >= maxRunBytes {
+		c.flush()
+	}
+}
+
+// Flush hands out what Route has held back: nothing more is at hand.
+func (c *Channel) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flush()
+}
+
+func (c *Channel) flush() {
+	r := &c.run
+	if len(r.messages) == 0 {
+		return
+	}
+	m := r.messages[0]
+	if len(r.messages) > 1 {
+		m = change.Join(r.messages)
+	}
+	for _, to := range r.members {
+		to.sink.Send(m)
+	}
+	clear(r.members)
+	clear(r.messages)
+	r.members, r.messages, r.bytes = r.members[:0], r.messages[:0], 0
+}
+
+// uniform tells whether the event at hand means the same for all.
+func uniform(members []*member) bool {
+	for _, m := range members[1:] {
+		if m.bits != members[0].bits {
+			return false
+		}
+	}
+	return true
 }
 
 // variant chooses the form: who saw the old row and sees the new one hears the event as it happened.
@@ -77,6 +144,7 @@ func (c *Channel) touch(m *member, bit uint8) {
 func (c *Channel) Notify(n change.Notice) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flush()
 	var held map[*name]bool
 	if n.Audience != nil {
 		held = make(map[*name]bool, len(n.Audience))

@@ -82,6 +82,7 @@ type Channel struct {
 	seq     uint64
 	touched []*member
 	topic   []byte
+	run     run
 
 	routed    atomic.Uint64
 	delivered atomic.Uint64
@@ -107,6 +108,7 @@ func (c *Channel) Name() string { return c.name }
 func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change.Message) *Subscription {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flush() // by the subscriptions and grants that it was judged by
 	m := c.members[sink]
 	if m == nil {
 		m = &member{sink: sink, grants: c.intern(grants)}
@@ -125,6 +127,7 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 func (c *Channel) Regrant(sink Sink, grants []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flush() // by the subscriptions and grants that it was judged by
 	m := c.members[sink]
 	if m == nil {
 		return
@@ -150,6 +153,7 @@ func (s *Subscription) Close() {
 	c, m := s.channel, s.member
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.flush() // by the subscriptions and grants that it was judged by
 	c.leave(s)
 	drop(c.topics, s.topic)
 	for i, other := range m.subs {

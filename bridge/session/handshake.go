@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coder/websocket"
 	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/audience"
@@ -69,7 +68,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s := &Session{srv: srv, id: srv.nextID.Add(1), plain: t.plain(), slot: -1, address: srv.address(r), link: &link{}}
+	s := &Session{srv: srv, id: srv.nextID.Add(1), plain: t.plain(), slot: -1, address: srv.address(r)}
 	s.lastIn.Store(time.Now().UnixMilli())
 	srv.register(s)
 	var who *audience.Identity
@@ -102,29 +101,14 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, w
 	if s.plain {
 		protocol = protocolPlain
 	}
-	l := s.link
-	u := &upgrader{ResponseWriter: w, s: s, link: l, header: http.Header{}}
-	ws, err := websocket.Accept(u, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{protocol},
-		InsecureSkipVerify: true, // the Origin was judged above, by the configured list
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived: func(context.Context, []byte) bool {
-			s := l.s.Load()
-			return s != nil && s.control()
-		},
-		OnPongReceived: func(context.Context, []byte) {
-			if s := l.s.Load(); s != nil {
-				s.control()
-			}
-		},
-	})
-	if err != nil {
+	in := &engine{}
+	in.take(s)
+	if err := in.accept(&upgrader{ResponseWriter: w, s: s, in: in, header: http.Header{}}, r, protocol); err != nil {
 		srv.Stats.Refused.Add(1)
+		in.give(s, false)
 		s.kill()
 		return
 	}
-	ws.SetReadLimit(maxFrame)
-	s.ws = ws
 	srv.Stats.Accepted.Add(1)
 	switch {
 	case v.code != 0:
@@ -135,15 +119,16 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, w
 	}
 	if !s.begin(who) {
 		s.nc.Close() // ended before it had a socket
-		l.s.Store(nil)
+		in.give(s, false)
 		return
 	}
 	if s.raw != nil {
-		if len(s.in.early) > 0 {
+		if len(in.early) > 0 {
 			srv.read(s)
-		} else {
-			srv.park(s)
+			return
 		}
+		in.give(s, true)
+		srv.park(s)
 		return
 	}
 	srv.wg.Go(s.readBlocking)
@@ -183,8 +168,10 @@ func (s *Session) control() bool {
 
 // readBlocking reads for as long as the session lives, where it can't be parked.
 func (s *Session) readBlocking() {
-	s.in.slot = &slot{}
+	in := s.in
+	in.slot = &slot{}
 	s.readFailed(s.readMessages())
+	in.give(s, false)
 }
 
 // admit checks what counts before it is known who it is.

@@ -6,23 +6,17 @@ import (
 	"encoding/binary"
 	"net"
 	"net/http"
-	"sync/atomic"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
 
-// readBuffer is the session's own read buffer in bytes: enough for a frame's header and a short frame. Longer payloads
-// are read past it, straight into the message.
-const readBuffer = 128
-
 // upgrader stands between net/http and the WebSocket library: the library gets a connection whose writes go through
-// the session's queue, and buffers that are small enough to be kept for a connection at rest.
+// the session's queue.
 type upgrader struct {
 	http.ResponseWriter
 	s      *Session
-	link   *link
+	in     *engine
 	header http.Header
-	status int
 }
 
 // Header returns a header of the upgrader's own until the library has decided.
@@ -30,7 +24,6 @@ func (u *upgrader) Header() http.Header { return u.header }
 
 // WriteHeader keeps the 101, which leaves through the queue, and passes any refusal on.
 func (u *upgrader) WriteHeader(status int) {
-	u.status = status
 	if status == http.StatusSwitchingProtocols {
 		return
 	}
@@ -47,10 +40,9 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	s := u.s
-	var early []byte
 	if n := buffered.Reader.Buffered(); n > 0 {
 		b, _ := buffered.Reader.Peek(n)
-		early = bytes.Clone(b)
+		u.in.early = bytes.Clone(b)
 	}
 	s.nc = nc
 	if tcp, ok := nc.(*net.TCPConn); ok && parking {
@@ -58,10 +50,6 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 			s.raw = raw
 		}
 	}
-	s.in.early = early
-	u.link.s.Store(s)
-	conn := &conn{Conn: nc, link: u.link}
-	s.br = bufio.NewReaderSize(conn, readBuffer)
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	if err := u.header.Write(&b); err != nil {
@@ -74,33 +62,8 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	s.q.bytes += b.Len()
 	s.attached = true
 	s.mu.Unlock()
-	return conn, bufio.NewReadWriter(s.br, bufio.NewWriterSize(conn, 16)), nil
-}
-
-// link leads from the library's connection to the session until the session has ended. The library puts a finalizer on
-// its connection, and what has a finalizer is never collected while it is part of a cycle.
-type link struct{ s atomic.Pointer[Session] }
-
-// conn is the connection as the library sees it.
-type conn struct {
-	net.Conn
-	*link
-}
-
-// Write queues what the library wants to say: pongs and close frames.
-func (c *conn) Write(b []byte) (int, error) {
-	if s := c.s.Load(); s != nil {
-		s.libraryWrote(b)
-	}
-	return len(b), nil
-}
-
-// Close is the library's end of the connection: what is queued still leaves.
-func (c *conn) Close() error {
-	if s := c.s.Load(); s != nil {
-		s.leave()
-	}
-	return nil
+	conn, rw := u.in.connection()
+	return conn, rw, nil
 }
 
 // leave ends the connection as soon as nothing waits any more.
@@ -121,23 +84,6 @@ func (s *Session) leave() {
 		s.kill()
 	case kick:
 		s.srv.schedule(s)
-	}
-}
-
-// libraryWrote takes a control frame, which comes in pieces since the library's buffer is small, and queues it when it
-// is whole.
-func (s *Session) libraryWrote(b []byte) {
-	s.in.out = append(s.in.out, b...)
-	for len(s.in.out) >= 2 {
-		n := 2 + int(s.in.out[1]&0x7f)
-		if len(s.in.out) < n {
-			return
-		}
-		s.queueControl(bytes.Clone(s.in.out[:n]))
-		s.in.out = s.in.out[n:]
-	}
-	if len(s.in.out) == 0 {
-		s.in.out = nil
 	}
 }
 

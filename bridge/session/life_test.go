@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -63,10 +64,22 @@ func TestSlowConsumer(t *testing.T) {
 
 // nextOrEnd is next, with opcode 0 at the connection's end.
 func (c *rawConn) nextOrEnd() (byte, string) {
-	if _, err := c.r.Peek(2); err != nil {
+	var h [4]byte
+	if _, err := io.ReadFull(c.r, h[:2]); err != nil {
 		return 0, ""
 	}
-	return c.next()
+	n := int(h[1])
+	if n == 126 {
+		if _, err := io.ReadFull(c.r, h[2:]); err != nil {
+			return 0, ""
+		}
+		n = int(h[2])<<8 | int(h[3])
+	}
+	p := make([]byte, n)
+	if _, err := io.ReadFull(c.r, p); err != nil {
+		return 0, ""
+	}
+	return h[0] & 0xf, string(p)
 }
 
 // await polls the bridge's metrics, as an operator does, until a line is there.

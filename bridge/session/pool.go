@@ -10,10 +10,7 @@ const readWorkers = 256
 // maxStragglers bounds, for one user or address, the readers that wait for the rest of a message.
 const maxStragglers = 8
 
-var (
-	readOps  = sync.Pool{New: func() any { op := &readOp{}; op.fn = op.call; return op }}
-	messages = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
-)
+var messages = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
 // slot is a worker's place in the pool; it is given back once, early where the worker has to wait for somebody.
 type slot struct {

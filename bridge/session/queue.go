@@ -58,7 +58,8 @@ func (q *queue) merge() {
 		key  string
 	}
 	newer := make(map[row]bool)
-	first := q.head + q.inflight
+	first := q.untouchable()
+	q.takeApart(first)
 	to := len(q.items)
 	for i := len(q.items) - 1; i >= first; i-- {
 		m := q.items[i]
@@ -78,6 +79,33 @@ func (q *queue) merge() {
 	q.items = q.items[:first+n]
 }
 
+// untouchable returns the position after what is with the writer or already partly on the wire.
+func (q *queue) untouchable() int {
+	if q.inflight == 0 && q.offset > 0 {
+		return q.head + 1
+	}
+	return q.head + q.inflight
+}
+
+// takeApart puts the parts of joined messages in their place.
+func (q *queue) takeApart(first int) {
+	var whole []*change.Message
+	for i, m := range q.items[first:] {
+		switch {
+		case m.Parts() == nil && whole != nil:
+			whole = append(whole, m)
+		case m.Parts() != nil:
+			if whole == nil {
+				whole = append(whole, q.items[first:first+i]...)
+			}
+			whole = append(whole, m.Parts()...)
+		}
+	}
+	if whole != nil {
+		q.items = append(q.items[:first], whole...)
+	}
+}
+
 // views appends what waits to bufs, at most max messages, and marks it as being with the writer.
 func (q *queue) views(bufs [][]byte, max int) [][]byte {
 	n := min(q.len(), max)
@@ -92,8 +120,8 @@ func (q *queue) views(bufs [][]byte, max int) [][]byte {
 	return bufs
 }
 
-// advance takes n written bytes off the queue.
-func (q *queue) advance(n int) {
+// advance takes n written bytes off the queue and returns how many messages are wholly written now.
+func (q *queue) advance(n int) (written int) {
 	q.inflight = 0
 	n += q.offset
 	for q.head < len(q.items) {
@@ -103,6 +131,7 @@ func (q *queue) advance(n int) {
 		}
 		n -= size
 		q.bytes -= size
+		written += q.items[q.head].Count()
 		q.items[q.head] = nil
 		q.head++
 	}
@@ -113,14 +142,12 @@ func (q *queue) advance(n int) {
 			q.items = nil
 		}
 	}
+	return written
 }
 
 // cut drops all that has not begun to leave: after a partial frame nothing but its rest may be written.
 func (q *queue) cut() {
-	keep := q.head + q.inflight
-	if q.inflight == 0 && q.offset > 0 {
-		keep++
-	}
+	keep := q.untouchable()
 	for i := keep; i < len(q.items); i++ {
 		q.bytes -= len(q.items[i].Frame())
 		q.items[i] = nil

@@ -17,7 +17,7 @@ func message(row string, op change.Op, v change.Variant, latest bool, size int) 
 
 func keys(q *queue) (s string) {
 	for _, m := range q.items[q.head:] {
-		s += fmt.Sprintf("%s%c%d ", m.Key, m.Op, m.Variant)
+		s += fmt.Sprintf("%s%c%d ", m.Key, rune(m.Op), m.Variant)
 	}
 	return s
 }
@@ -121,5 +121,37 @@ func TestQueueAdvance(t *testing.T) {
 		if q.bytes != 0 {
 			t.Fatalf("seed %d: an empty queue counts %d bytes", seed, q.bytes)
 		}
+	}
+}
+
+// A joined message of a latest channel is taken apart where something in it can be merged, but not once it has begun
+// to leave.
+func TestQueueTakesApart(t *testing.T) {
+	t.Parallel()
+	join := func() *change.Message {
+		return change.Join([]*change.Message{
+			message("a", change.Update, change.Whole, true, 10), message("b", change.Update, change.Whole, true, 10),
+		})
+	}
+	var q queue
+	q.append(join())
+	q.append(join())
+	q.append(join())
+	first := len(q.views(nil, 1)[0])
+	q.advance(5)
+	q.merge()
+	if got, want := keys(&q), "\x000 au0 bu0 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if n := q.advance(first - 5); n != 2 || q.len() != 2 {
+		t.Errorf("the joined message counts %d, %d are left", n, q.len())
+	}
+}
+
+// An engine that no handshake made reads like one that was.
+func TestEngineWithoutHandshake(t *testing.T) {
+	t.Parallel()
+	if e := engines.New().(*engine); e.ws == nil || e.br == nil || e.op.fn == nil {
+		t.Errorf("incomplete: %+v", e)
 	}
 }

@@ -27,35 +27,13 @@ const (
 	maxRead   = 10 * time.Second
 )
 
-// inbound is the reading side's state. It belongs to the goroutine that reads, of which there is one at a time.
-type inbound struct {
-	early    []byte // bytes that came with the handshake
-	parked   bool   // reads at a boundary don't wait
-	boundary bool   // the next read would begin a frame
-	message  bool   // inside a message of several reads
-	some     bool   // something was read since the session was woken
-	full     bool   // the last read filled its buffer: there may be more
-	began    time.Time
-	op       *readOp
-	slot     *slot
-	out      []byte // pieces of a frame that the library is writing
-}
-
-// readOp is one non-blocking read, reused.
-type readOp struct {
-	p     []byte
-	n     int
-	errno error
-	fn    func(fd uintptr) bool
-}
-
 // Read implements io.Reader for the library.
 func (c *conn) Read(p []byte) (int, error) {
-	s := c.s.Load()
+	in := c.e
+	s := in.s.Load()
 	if s == nil {
 		return 0, net.ErrClosed
 	}
-	in := &s.in
 	if len(in.early) > 0 {
 		n := copy(p, in.early)
 		in.early = in.early[n:]
@@ -65,7 +43,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return s.took(n, len(p)), nil
 	}
 	if !in.parked {
-		n, err := c.Conn.Read(p)
+		n, err := s.nc.Read(p)
 		s.took(n, len(p))
 		return n, err
 	}
@@ -97,7 +75,7 @@ func (s *Session) took(n, room int) int {
 
 // readRest waits for the rest of a frame that has begun. A sender that is slower than graceRead must not hold a worker.
 func (s *Session) readRest(p []byte) (int, error) {
-	in := &s.in
+	in := s.in
 	if in.began.IsZero() {
 		in.began = time.Now()
 	}
@@ -120,41 +98,40 @@ func (s *Session) readRest(p []byte) (int, error) {
 
 // atBoundary tells the reading side that a frame has ended.
 func (s *Session) atBoundary() {
-	s.in.boundary = !s.in.message && s.br.Buffered() == 0 && len(s.in.early) == 0
+	s.in.boundary = !s.in.message && s.in.br.Buffered() == 0 && len(s.in.early) == 0
 }
 
 // work reads whole messages until nothing more has come, and parks the session. It runs in a pool worker.
 func (s *Session) work(sl *slot) {
 	defer sl.release()
-	in := &s.in
-	in.slot, in.some, in.full = sl, false, false
-	in.op = readOps.Get().(*readOp)
-	in.parked = true
+	in := s.in
+	if in == nil {
+		in = engines.Get().(*engine)
+		in.take(s)
+	}
+	in.slot, in.some, in.full, in.parked, in.began = sl, false, false, true, time.Time{}
 	s.atBoundary()
 	err := s.readMessages()
-	in.parked = false
-	readOps.Put(in.op)
-	in.op = nil
 	if sl.straggler {
 		s.srv.straggle(s, -1)
 	}
 	if !in.began.IsZero() {
-		in.began = time.Time{}
 		s.nc.SetReadDeadline(time.Time{})
 	}
-	in.slot = nil
 	if errors.Is(err, errIdle) {
+		in.give(s, true)
 		s.srv.park(s)
 		return
 	}
 	s.readFailed(err)
+	in.give(s, false)
 }
 
 // readMessages handles messages until the library returns an error.
 func (s *Session) readMessages() error {
 	ctx := context.Background() // a context that ends would close the connection; deadlines are the conn's
 	for {
-		typ, r, err := s.ws.Reader(ctx)
+		typ, r, err := s.in.ws.Reader(ctx)
 		if err != nil {
 			return err
 		}

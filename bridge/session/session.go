@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bufio"
 	"encoding/binary"
 	"net"
 	"strconv"
@@ -9,8 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"nalar.internal/rowfeed/bridge/audience"
 	"nalar.internal/rowfeed/bridge/change"
@@ -26,11 +23,8 @@ type Session struct {
 
 	nc   net.Conn
 	raw  syscall.RawConn // nil where writes may not be non-blocking (TLS, other systems)
-	ws   *websocket.Conn
-	link *link
-	br   *bufio.Reader
-	in   inbound
-	slot int32 // in the poller; -1 where a goroutine reads
+	in   *engine         // while the session is being read: of the goroutine that reads
+	slot int32           // in the poller; -1 where a goroutine reads
 
 	address string // of the client, as connection limits count it
 	lastIn  atomic.Int64
@@ -145,7 +139,6 @@ func (s *Session) kill() {
 	if attached {
 		s.srv.unpark(s)
 		s.nc.Close() // wakes whoever reads or writes; they find closed set
-		s.link.s.Store(nil)
 	}
 	s.srv.forget(s)
 }

@@ -87,7 +87,7 @@ func (w *writer) flush(s *Session) {
 		s.mu.Unlock()
 		n, again, err := w.sink.send(s.raw, w.bufs)
 		s.mu.Lock()
-		s.wrote(n, len(w.bufs))
+		s.wrote(n)
 		if err != nil {
 			s.mu.Unlock()
 			s.kill()
@@ -102,13 +102,11 @@ func (w *writer) flush(s *Session) {
 }
 
 // wrote accounts n bytes of the views last taken; s.mu is held.
-func (s *Session) wrote(n, views int) {
-	before := s.q.len()
-	s.q.advance(n)
+func (s *Session) wrote(n int) {
 	st := &s.srv.Stats
+	st.Written.Add(uint64(s.q.advance(n)))
 	st.Writes.Add(1)
 	st.Bytes.Add(uint64(n))
-	st.Written.Add(uint64(before - s.q.len()))
 }
 
 // finishWrite gives the session back when nothing waits any more, and releases s.mu.
@@ -139,7 +137,7 @@ func (s *Session) drain() {
 		s.mu.Unlock()
 		n, err := s.writeAll(bufs)
 		s.mu.Lock()
-		s.wrote(n, len(bufs))
+		s.wrote(n)
 		s.mu.Unlock()
 		if err != nil {
 			s.kill()

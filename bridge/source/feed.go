@@ -18,6 +18,8 @@ import (
 type Handler interface {
 	// Change takes one change of the epoch. It and its values are good until Change returns.
 	Change(epoch string, c *change.Change)
+	// Swept tells that all there is for now has been handed over.
+	Swept()
 	// Lost tells that there may be a gap before what follows: other_epoch or cursor_expired.
 	Lost(reason string)
 }

@@ -177,6 +177,9 @@ func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 		}
 		n++
 	}
+	if n > 0 {
+		f.o.Handler.Swept()
+	}
 	_, err := result.Close()
 	if failed == nil {
 		failed = err
