@@ -6,7 +6,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,7 +36,7 @@ type engine struct {
 }
 
 const (
-	readBuffer  = 4 << 10
+	readBuffer  = 1 << 10
 	writeBuffer = 16 // the library's own writes are control frames: conn puts them together
 )
 
@@ -73,14 +72,26 @@ func (e *engine) accept(w http.ResponseWriter, r *http.Request, protocol string)
 	return nil
 }
 
-// engines are idle ones.
-var engines = sync.Pool{New: func() any {
+// engines are idle ones: few, since few sessions are read at the same time.
+var engines = make(chan *engine, 32)
+
+// anEngine returns an idle engine.
+func anEngine() *engine {
+	select {
+	case e := <-engines:
+		return e
+	default:
+		return newEngine()
+	}
+}
+
+func newEngine() *engine {
 	e := &engine{}
 	if err := e.accept(&rehearsal{e: e}, rehearsed, ""); err != nil {
 		panic("session: " + err.Error()) // the request below is a good one
 	}
 	return e
-}}
+}
 
 // rehearsed is a handshake that never happened: an engine that is made later needs one to come into being.
 var rehearsed = &http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{
@@ -126,7 +137,14 @@ func (e *engine) give(s *Session, idle bool) {
 	e.s.Store(nil)
 	if idle {
 		e.early, e.slot, e.out = nil, nil, nil
-		engines.Put(e)
+		select {
+		case engines <- e:
+			return
+		default:
+		}
+	}
+	if e.ws != nil {
+		_ = e.ws.CloseNow() // takes the finalizer off, which would keep it for one more collection
 	}
 }
 

@@ -151,7 +151,7 @@ func TestQueueTakesApart(t *testing.T) {
 // An engine that no handshake made reads like one that was.
 func TestEngineWithoutHandshake(t *testing.T) {
 	t.Parallel()
-	if e := engines.New().(*engine); e.ws == nil || e.br == nil || e.op.fn == nil {
+	if e := newEngine(); e.ws == nil || e.br == nil || e.op.fn == nil {
 		t.Errorf("incomplete: %+v", e)
 	}
 }

@@ -106,7 +106,7 @@ func (s *Session) work(sl *slot) {
 	defer sl.release()
 	in := s.in
 	if in == nil {
-		in = engines.Get().(*engine)
+		in = anEngine()
 		in.take(s)
 	}
 	in.slot, in.some, in.full, in.parked, in.began = sl, false, false, true, time.Time{}
