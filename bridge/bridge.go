@@ -61,7 +61,7 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
 		rules := book.Channel(name)
 		anyTenant, tenants := rules.Scopes()
-		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants)}
+		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
 		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
 			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake,

@@ -29,59 +29,69 @@ type run struct {
 // the latest with the next Flush.
 func (c *Channel) Route(e *change.Event) {
 	c.routed.Add(1)
+	if c.route(e) {
+		c.wake()
+	}
+}
+
+// route tells whether it has queued anything.
+func (c *Channel) route(e *change.Event) (queued bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.members) == 0 {
-		return
+		return false
 	}
 	c.seq++
 	c.touched = c.touched[:0]
 	c.mark(e, e.Was, sawOld)
 	c.mark(e, e.Now, seesNew)
 	if len(c.touched) == 0 {
-		return
+		return false
 	}
 	c.delivered.Add(uint64(len(c.touched)))
 	if !uniform(c.touched) {
 		c.flush()
 		for _, m := range c.touched {
-			m.sink.Send(e.Message(variant(e.Op, m.bits)))
+			m.sink.Queue(e.Message(variant(e.Op, m.bits)))
 		}
-		return
+		return true
 	}
 	if !slices.Equal(c.run.members, c.touched) {
-		c.flush()
+		queued = c.flush()
 		c.run.members = append(c.run.members, c.touched...)
 	}
 	m := e.Message(variant(e.Op, c.touched[0].bits))
 	c.run.messages = append(c.run.messages, m)
 	if c.run.bytes += len(m.Frame()); len(c.run.messages) == maxRun || c.run.bytes >= maxRunBytes {
-		c.flush()
+		queued = c.flush()
 	}
+	return queued
 }
 
 // Flush hands out what Route has held back: nothing more is at hand.
 func (c *Channel) Flush() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.flush()
+	c.mu.Unlock()
+	c.wake()
 }
 
-func (c *Channel) flush() {
+func (c *Channel) flush() (queued bool) {
 	r := &c.run
 	if len(r.messages) == 0 {
-		return
+		return false
 	}
 	m := r.messages[0]
 	if len(r.messages) > 1 {
 		m = change.Join(r.messages)
 	}
 	for _, to := range r.members {
-		to.sink.Send(m)
+		to.sink.Queue(m)
 	}
 	clear(r.members)
 	clear(r.messages)
 	r.members, r.messages, r.bytes = r.members[:0], r.messages[:0], 0
+	return true
 }
 
 // uniform tells whether the event at hand means the same for all.
@@ -142,6 +152,7 @@ func (c *Channel) touch(m *member, bit uint8) {
 
 // Notify tells everybody whom it concerns that what they hold is void.
 func (c *Channel) Notify(n change.Notice) {
+	defer c.wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush()

@@ -15,8 +15,10 @@ import (
 
 // Sink is a session as the router sees it. Neither method may block or call the router.
 type Sink interface {
-	// Send queues a finished message.
+	// Send queues a finished message and sees to it that it is written.
 	Send(*change.Message)
+	// Queue does the same, but what it has queued may lie until the channel's wake function is called.
+	Queue(*change.Message)
 	// Resync tells that what was delivered of the subscription is void.
 	Resync(n change.Notice, subscription string)
 }
@@ -73,6 +75,7 @@ type Channel struct {
 	name    string
 	any     bool // rules with tenant: any
 	tenants bool // rules with a tenant
+	wake    func()
 
 	mu      sync.Mutex
 	topics  map[string]*name
@@ -88,10 +91,11 @@ type Channel struct {
 	delivered atomic.Uint64
 }
 
-// NewChannel makes an empty index. Grants of a form (any tenant, one tenant) that no rule uses are not indexed.
-func NewChannel(channel string, anyTenant, tenants bool) *Channel {
+// NewChannel makes an empty index. Grants of a form (any tenant, one tenant) that no rule uses are not indexed. wake is
+// called after messages were queued, without a lock.
+func NewChannel(channel string, anyTenant, tenants bool, wake func()) *Channel {
 	return &Channel{
-		name: channel, any: anyTenant, tenants: tenants,
+		name: channel, any: anyTenant, tenants: tenants, wake: wake,
 		topics: map[string]*name{}, grants: map[string]*name{},
 		index: map[place][]entry{}, members: map[Sink]*member{},
 	}
@@ -106,6 +110,7 @@ func (c *Channel) Name() string { return c.name }
 // Subscribe registers a request of a sink that holds the scoped grants. The acknowledgement, if there is one, is sent
 // before anything that the subscription brings; nothing routed after it is missed.
 func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change.Message) *Subscription {
+	defer c.wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush() // by the subscriptions and grants that it was judged by
@@ -125,6 +130,7 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 
 // Regrant replaces the grants that a sink's subscriptions are judged by. A sink without subscriptions is left alone.
 func (c *Channel) Regrant(sink Sink, grants []string) {
+	defer c.wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush() // by the subscriptions and grants that it was judged by
@@ -151,6 +157,7 @@ func (s *Subscription) Ref() string { return s.req.Ref }
 // Close ends the subscription; it is not called twice.
 func (s *Subscription) Close() {
 	c, m := s.channel, s.member
+	defer c.wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush() // by the subscriptions and grants that it was judged by

@@ -20,6 +20,8 @@ type recorder struct {
 	voided []string
 }
 
+func (r *recorder) Queue(m *change.Message) { r.Send(m) }
+
 // Send keeps the one-letter payloads of the frames, of which a joined message has several.
 func (r *recorder) Send(m *change.Message) {
 	for f := m.Frame(); len(f) > 0; f = f[3:] {
@@ -101,7 +103,7 @@ func TestDeliversWhatMayBeSeen(t *testing.T) {
 			return out
 		}
 		grants := []string{change.Scope("a", "u1"), change.Scope("a", "u2"), change.Scope("b", "u1"), change.Scope(change.AnyTenant, "u1")}
-		c := NewChannel("c", true, true)
+		c := NewChannel("c", true, true, func() {})
 		people := map[*recorder]*person{}
 		for range 8 {
 			people[&recorder{}] = &person{grants: some(4, grants...), asks: map[*Subscription]request{}}
@@ -176,7 +178,7 @@ func TestDeliversWhatMayBeSeen(t *testing.T) {
 
 func TestNotify(t *testing.T) {
 	t.Parallel()
-	c := NewChannel("c", false, true)
+	c := NewChannel("c", false, true, func() {})
 	x, y := &recorder{}, &recorder{}
 	gx, gy := change.Scope("", "x"), change.Scope("", "y")
 	c.Subscribe(x, []string{gx}, Request{Ref: "all"}, nil)
@@ -224,7 +226,7 @@ func FuzzScalar(f *testing.F) {
 func BenchmarkRoute(b *testing.B) {
 	for _, n := range []int{50, 5000} {
 		b.Run(fmt.Sprintf("one of %d", n), func(b *testing.B) {
-			c := NewChannel("c", false, true)
+			c := NewChannel("c", false, true, func() {})
 			for i := range n {
 				c.Subscribe(&counter{}, []string{change.Scope("", fmt.Sprint("user:", i))}, Request{}, nil)
 			}
@@ -240,4 +242,5 @@ func BenchmarkRoute(b *testing.B) {
 type counter struct{ n int }
 
 func (c *counter) Send(*change.Message)         { c.n++ }
+func (c *counter) Queue(*change.Message)        { c.n++ }
 func (c *counter) Resync(change.Notice, string) {}

@@ -148,7 +148,7 @@ func (s *Session) begin(who *audience.Identity) bool {
 	kick := s.wantsWriter()
 	s.mu.Unlock()
 	if kick {
-		s.srv.schedule(s)
+		s.srv.schedule(s, true)
 	}
 	return alive
 }

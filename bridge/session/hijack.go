@@ -83,7 +83,7 @@ func (s *Session) leave() {
 	case idle:
 		s.kill()
 	case kick:
-		s.srv.schedule(s)
+		s.srv.schedule(s, true)
 	}
 }
 
@@ -105,6 +105,6 @@ func (s *Session) queueControl(frame []byte) {
 	kick := s.wantsWriter()
 	s.mu.Unlock()
 	if kick {
-		s.srv.schedule(s)
+		s.srv.schedule(s, true)
 	}
 }

@@ -98,7 +98,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	for range min(4, runtime.GOMAXPROCS(0)) {
-		srv.writers = append(srv.writers, newWriter(srv))
+		srv.writers = append(srv.writers, newWriter())
 	}
 	return srv, nil
 }
@@ -168,13 +168,20 @@ func (srv *Server) all() []*Session {
 	return all
 }
 
-// schedule has what waits for the session written.
-func (srv *Server) schedule(s *Session) {
+// schedule hands the session to a writer, and wakes it if that can't wait.
+func (srv *Server) schedule(s *Session, wake bool) {
 	if s.raw == nil {
 		srv.wg.Go(s.drain)
 		return
 	}
-	srv.writers[s.id%uint64(len(srv.writers))].add(s)
+	srv.writers[s.id%uint64(len(srv.writers))].add(s, wake)
+}
+
+// Wake has what was queued written. The caller writes little itself: that is sooner done than a writer woken.
+func (srv *Server) Wake() {
+	for _, w := range srv.writers {
+		w.kick()
+	}
 }
 
 // park leaves the session to the poller.

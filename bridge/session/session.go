@@ -47,22 +47,33 @@ type Session struct {
 	place     int32
 }
 
-// Send queues a message. It never waits: a session whose queue passes its bounds is closed with slow_consumer.
+// Send queues a message and has it written.
 func (s *Session) Send(m *change.Message) {
+	if s.queue(m) {
+		s.srv.schedule(s, true)
+	}
+}
+
+// Queue queues a message that is written after the server's Wake at the latest.
+func (s *Session) Queue(m *change.Message) {
+	if s.queue(m) {
+		s.srv.schedule(s, false)
+	}
+}
+
+// queue never waits: a session whose queue passes its bounds is closed with slow_consumer. It tells whether the session
+// is to be handed to a writer.
+func (s *Session) queue(m *change.Message) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closing != 0 {
-		s.mu.Unlock()
-		return
+		return false
 	}
 	if !s.q.push(m) {
 		s.srv.Stats.Overflows.Add(1)
 		s.closeLocked(closeSlowConsumer, "slow_consumer")
 	}
-	kick := s.wantsWriter()
-	s.mu.Unlock()
-	if kick {
-		s.srv.schedule(s)
-	}
+	return s.wantsWriter()
 }
 
 // wantsWriter claims the session for a writer where it has none and something waits; s.mu is held.
@@ -93,7 +104,7 @@ func (s *Session) Close(code int, reason string) {
 	kick := s.wantsWriter()
 	s.mu.Unlock()
 	if kick {
-		s.srv.schedule(s)
+		s.srv.schedule(s, true)
 	}
 }
 

@@ -9,35 +9,72 @@ import (
 // writer sends what waits in the queues of the sessions handed to it: all that waits for a socket in one system call,
 // and never waiting for a socket. What a socket does not take at once is left to a goroutine of that session (drain).
 type writer struct {
-	srv   *Server
 	mu    sync.Mutex
 	ready []*Session
 	spare []*Session
 	idle  bool
 	stop  bool
 	wake  chan struct{}
-	sink  vector
-	bufs  [][]byte
 }
 
-// maxBatch is how many messages go into one system call: half of IOV_MAX would do, but what is sent holds the session.
-const maxBatch = 256
-
-func newWriter(srv *Server) *writer {
-	w := &writer{srv: srv, wake: make(chan struct{}, 1)}
-	w.sink.init()
-	return w
+// pen is what one goroutine writes with.
+type pen struct {
+	sink vector
+	bufs [][]byte
 }
 
-func (w *writer) add(s *Session) {
+var pens = sync.Pool{New: func() any {
+	p := &pen{}
+	p.sink.init()
+	return p
+}}
+
+const (
+	// maxBatch is how many messages go into one system call: what is sent holds the session.
+	maxBatch = 256
+	// maxKick is how many sessions Wake's caller writes to by itself.
+	maxKick = 4
+)
+
+func newWriter() *writer { return &writer{wake: make(chan struct{}, 1)} }
+
+func (w *writer) add(s *Session, wake bool) {
 	w.mu.Lock()
 	w.ready = append(w.ready, s)
-	idle := w.idle
-	w.idle = false
+	idle := w.idle && (wake || len(w.ready) > maxKick)
+	if idle {
+		w.idle = false
+	}
 	w.mu.Unlock()
 	if idle {
 		w.wake <- struct{}{}
 	}
+}
+
+// kick writes what little is ready, or wakes the writer for more.
+func (w *writer) kick() {
+	var few [maxKick]*Session
+	w.mu.Lock()
+	n := len(w.ready)
+	if !w.idle || n == 0 {
+		w.mu.Unlock()
+		return // it is at work already, or there is none
+	}
+	if n > maxKick {
+		w.idle = false
+		w.mu.Unlock()
+		w.wake <- struct{}{}
+		return
+	}
+	copy(few[:], w.ready)
+	clear(w.ready)
+	w.ready = w.ready[:0]
+	w.mu.Unlock()
+	p := pens.Get().(*pen)
+	for _, s := range few[:n] {
+		p.flush(s)
+	}
+	pens.Put(p)
 }
 
 func (w *writer) close() {
@@ -53,6 +90,7 @@ func (w *writer) close() {
 
 // run writes until close.
 func (w *writer) run() {
+	p := pens.Get().(*pen)
 	for {
 		w.mu.Lock()
 		if w.stop {
@@ -70,22 +108,22 @@ func (w *writer) run() {
 		w.mu.Unlock()
 		for i, s := range batch {
 			batch[i] = nil
-			w.flush(s)
+			p.flush(s)
 		}
 	}
 }
 
 // flush sends what waits for s, as far as its socket takes it.
-func (w *writer) flush(s *Session) {
+func (p *pen) flush(s *Session) {
 	s.mu.Lock()
 	for {
-		w.bufs = s.q.views(w.bufs[:0], maxBatch)
-		if len(w.bufs) == 0 || s.closed {
+		p.bufs = s.q.views(p.bufs[:0], maxBatch)
+		if len(p.bufs) == 0 || s.closed {
 			s.finishWrite()
 			return
 		}
 		s.mu.Unlock()
-		n, again, err := w.sink.send(s.raw, w.bufs)
+		n, again, err := p.sink.send(s.raw, p.bufs)
 		s.mu.Lock()
 		s.wrote(n)
 		if err != nil {
