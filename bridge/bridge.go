@@ -57,6 +57,7 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 	if b.db, err = pgx.ParseConfig(cfg.Database.URL); err != nil {
 		return nil, fmt.Errorf("read database.url: %w", err)
 	}
+	b.db.RuntimeParams["client_encoding"] = "UTF8" // frames are, whatever the database or the role says
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
 		rules := book.Channel(name)
@@ -97,6 +98,10 @@ func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error)
 		c.RuntimeParams["enable_seqscan"] = "off"
 		c.RuntimeParams["max_parallel_workers_per_gather"] = "0"
 		c.RuntimeParams["jit"] = "off"
+		// What a DBA limits for the ERP's sessions would end a sweep of many rows again and again, or the listener.
+		for _, limit := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
+			c.RuntimeParams[limit] = "0"
+		}
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
 		return pgx.ConnectConfig(ctx, c)
@@ -106,8 +111,16 @@ func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error)
 const connectTimeout = 10 * time.Second
 
 // Run serves until ctx ends, then drains. It returns an error when the bridge can't start: the database unreachable,
-// rowfeed not installed there, a right missing, a port in use.
+// rowfeed not installed there, a right missing, a port in use. To be ended while it starts is no error.
 func (b *Bridge) Run(ctx context.Context) error {
+	err := b.run(ctx)
+	if err != nil && ctx.Err() != nil && !b.serving.started.Load() {
+		return nil
+	}
+	return err
+}
+
+func (b *Bridge) run(ctx context.Context) error {
 	if err := b.preflight(ctx); err != nil {
 		return err
 	}
@@ -160,6 +173,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		start(s)
 	}
 	b.announce(listeners)
+	b.serving.started.Store(true)
 	close(b.ready)
 
 	var result error
@@ -211,23 +225,33 @@ func (b *Bridge) Ready() <-chan struct{} { return b.ready }
 // keepTime writes a tick each second, and turns the outbox's ring each minute.
 func (b *Bridge) keepTime(ctx context.Context) error {
 	schema := pgx.Identifier{b.cfg.Database.Schema}.Sanitize()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	failing := false
+	tick := b.chore("select "+schema+".tick()",
+		"tick not written: after a lost connection subscribers will have to fetch afresh")
+	rotate := b.chore("select "+schema+".rotate()", "outbox not emptied: it grows beyond database.retention")
+	timer := time.NewTicker(time.Second)
+	defer timer.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		tick(ctx)
+		if n%60 == 0 {
+			rotate(ctx)
+		}
+	}
+}
+
+// chore returns what runs a statement in the pool and warns when it begins to fail.
+func (b *Bridge) chore(sql, warning string) func(context.Context) {
+	failing := false
+	return func(ctx context.Context) {
 		limit, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err := b.pool.Exec(limit, "select "+schema+".tick()")
-		if err == nil && n%60 == 0 {
-			_, err = b.pool.Exec(limit, "select "+schema+".rotate()")
-		}
-		cancel()
+		defer cancel()
+		_, err := b.pool.Exec(limit, sql)
 		if err != nil && !failing && ctx.Err() == nil {
-			b.log.Warn("tick not written: after a lost connection subscribers will have to fetch afresh", zap.Error(err))
+			b.log.Warn(warning, zap.Error(err))
 		}
 		failing = err != nil
 	}

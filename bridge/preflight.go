@@ -20,7 +20,8 @@ func (b *Bridge) preflight(ctx context.Context) error {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, b.db)
 	if err != nil {
-		return fmt.Errorf("connect to the database: %w: check database.url, and that PostgreSQL runs and lets this host in", oneLine(err))
+		return fmt.Errorf("connect to the database: %w: check database.url, and that PostgreSQL runs and lets this host in",
+			oneLine(err))
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	schema := b.cfg.Database.Schema
@@ -35,8 +36,8 @@ func (b *Bridge) preflight(ctx context.Context) error {
 	case !installed:
 		return fmt.Errorf("schema %s is not installed in database %s: run `rowfeed migrate up`", schema, b.db.Database)
 	case !readable || !tickable:
-		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url that may grant",
-			b.db.User, schema)
+		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url "+
+			"that may grant", b.db.User, schema)
 	}
 	if b.Check != nil {
 		return b.Check(ctx, conn)
@@ -69,6 +70,7 @@ func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("read database.url: %w", err)
 	}
 	c.ConnConfig.RuntimeParams["application_name"] = "rowfeed"
+	c.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {

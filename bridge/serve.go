@@ -1,11 +1,13 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -20,7 +22,7 @@ import (
 )
 
 // serving is the state of the HTTP side.
-type serving struct{ draining atomic.Bool }
+type serving struct{ started, draining atomic.Bool }
 
 // listeners are the bridge's open ports.
 type listeners struct {
@@ -43,7 +45,7 @@ func (b *Bridge) listen() (*listeners, error) {
 	}
 	l := &listeners{public: public}
 	if t := b.cfg.Server.TLS; t.CertFile != "" {
-		certs := &certificates{cert: t.CertFile, key: t.KeyFile}
+		certs := &certificates{cert: t.CertFile, key: t.KeyFile, log: b.log}
 		if _, err := certs.get(nil); err != nil {
 			public.Close()
 			return nil, fmt.Errorf("read server.tls: %w", err)
@@ -88,10 +90,11 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	return all
 }
 
+// server serves a port. The limits are those of requests; a connection that is upgraded leaves them behind.
 func (b *Bridge) server(l net.Listener, h http.Handler) func(context.Context) error {
 	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: zap.NewStdLog(b.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(serverLog{b.log}, "", 0),
 	}
 	return func(ctx context.Context) error {
 		done := make(chan struct{})
@@ -111,6 +114,20 @@ func (b *Bridge) server(l net.Listener, h http.Handler) func(context.Context) er
 		}
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
+}
+
+// serverLog takes what net/http says: panics of handlers, ports that can't accept. What any stranger can cause by a
+// handshake is for debugging.
+type serverLog struct{ log *zap.Logger }
+
+// Write implements io.Writer.
+func (l serverLog) Write(p []byte) (int, error) {
+	level := zap.ErrorLevel
+	if bytes.HasPrefix(p, []byte("http: TLS handshake error")) {
+		level = zap.DebugLevel
+	}
+	l.log.Log(level, "HTTP server", zap.ByteString("said", bytes.TrimSpace(p)))
+	return len(p), nil
 }
 
 // announce logs where the bridge is.
@@ -154,7 +171,7 @@ func (b *Bridge) reasons() []string {
 		switch {
 		case !st.Connected.Load():
 			reasons = append(reasons, "channel "+c.name+": no connection to the database")
-		case time.Since(time.UnixMicro(st.Swept.Load())) > staleSweep:
+		case st.SinceSweep() > staleSweep:
 			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
 		case !st.Listening.Load() && b.cfg.Channels[c.name].Wake != "sweep":
 			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
@@ -166,12 +183,15 @@ func (b *Bridge) reasons() []string {
 // certificates reads the certificate files again when they have changed.
 type certificates struct {
 	cert, key string
+	log       *zap.Logger
 	mu        sync.Mutex
 	current   *tls.Certificate
-	at        time.Time
+	at        [2]time.Time // when the files were changed that current is of
+	refused   [2]time.Time // and those that were told to be no good
 	checked   time.Time
 }
 
+// get implements tls.Config.GetCertificate. Files that are no good keep the old certificate, and are logged once.
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,15 +199,28 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return c.current, nil
 	}
 	c.checked = time.Now()
-	info, err := os.Stat(c.cert)
-	if err == nil && (c.current == nil || !info.ModTime().Equal(c.at)) {
-		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(c.cert, c.key); err == nil {
-			c.current, c.at = &pair, info.ModTime()
-		}
+	at := [2]time.Time{changed(c.cert), changed(c.key)}
+	if c.current != nil && at == c.at {
+		return c.current, nil
 	}
-	if c.current == nil {
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	switch {
+	case err == nil:
+		c.current, c.at = &pair, at
+	case c.current == nil:
 		return nil, err
+	case at != c.refused:
+		c.refused = at
+		c.log.Error("new certificate not taken, the old one stays: check server.tls", zap.Error(err))
 	}
-	return c.current, nil // a file that can't be read keeps the old certificate
+	return c.current, nil
+}
+
+// changed tells when a file was last changed; the zero time where there is none.
+func changed(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }

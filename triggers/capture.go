@@ -49,9 +49,14 @@ func (d captureData) Values(row string) string {
 // Guard tells whether the columns still have the types that the expressions were made for: another one could have a
 // text that reads as something else.
 func (d captureData) Guard(row string) string {
-	list := make([]string, len(d.Columns))
-	for i, c := range d.Columns {
-		list[i] = c.guard(row + "." + ident(c.name))
+	var list []string
+	for _, c := range d.Columns {
+		if g := c.guard(row + "." + ident(c.name)); g != "" {
+			list = append(list, g)
+		}
+	}
+	if len(list) == 0 {
+		return "true"
 	}
 	return strings.Join(list, "\n            and ")
 }

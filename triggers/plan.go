@@ -62,6 +62,16 @@ func (p *planner) asOwner(sql string) string {
 	return "set local role " + ident(p.target.owner()) + ";\n" + sql + "reset role;\n"
 }
 
+// reown gives functions that somebody made theirs back to the owner role, which has to replace them.
+func (p *planner) reown(names ...string) (sql string) {
+	for _, name := range names {
+		if f, ok := p.functions[name]; ok && f.owner != p.target.owner() {
+			sql += fmt.Sprintf("alter function %s() owner to %s;\n", ident(p.target.Schema, name), ident(p.target.owner()))
+		}
+	}
+	return sql
+}
+
 // foundation makes the role, the schema, its helpers and the channels.
 func (p *planner) foundation() {
 	t, v := &p.target, &p.server
@@ -83,7 +93,7 @@ func (p *planner) foundation() {
 			}
 		}
 		if sql != "" {
-			p.step("create the functions tick and rotate", noLock, "", p.asOwner(sql))
+			p.step("create the functions tick and rotate", noLock, "", p.reown("tick", "rotate")+p.asOwner(sql))
 		}
 	}
 	var sql string
@@ -140,7 +150,7 @@ func (p *planner) retention() {
 		}
 	}
 	p.step(fmt.Sprintf("change the outbox's slots from %d to %d seconds", p.slotSeconds, t.slotSeconds()), noLock, "",
-		p.asOwner(sql))
+		p.reown(p.functionNames()...)+p.asOwner(sql))
 }
 
 // current is the version that the table should have: the newest that is there, or a new one.
@@ -174,7 +184,7 @@ func (p *planner) watch(t *table) {
 	var function string
 	if !p.done[relation] {
 		if function = p.function(t); function != "" {
-			function = p.asOwner(function)
+			function = p.reown(functionName(t.want.schema, t.want.name)) + p.asOwner(function)
 		}
 	}
 	triggers, dropping := p.triggerSQL(t)

@@ -22,7 +22,7 @@ func Guard(listen string, operator func(token string) bool, next http.Handler) h
 			http.Error(w, "this listener answers to its own address only", http.StatusMisdirectedRequest)
 		case site != "" && site != "same-origin" && site != "none":
 			http.Error(w, "not for pages of other sites", http.StatusForbidden)
-		case strings.HasSuffix(r.URL.Path, "z"): // healthz, readyz: probes have no token
+		case r.URL.Path == "/healthz", r.URL.Path == "/readyz": // probes have no token
 			next.ServeHTTP(w, r)
 		default:
 			token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -18,6 +18,7 @@ func TestGuard(t *testing.T) {
 		{"operator", "/metrics", "127.0.0.1:9090", "", "Bearer operator", 204},
 		{"by name", "/metrics", "localhost:9090", "none", "Bearer operator", 204},
 		{"probe", "/readyz", "127.0.0.1:9090", "", "", 204},
+		{"no probe", "/metricz", "127.0.0.1:9090", "", "", 401},
 		{"no token", "/metrics", "127.0.0.1:9090", "", "", 401},
 		{"a user's token", "/metrics", "127.0.0.1:9090", "", "Bearer user", 401},
 		{"token of another kind", "/metrics", "127.0.0.1:9090", "", "Basic operator", 401},

@@ -16,5 +16,9 @@
 //	notification lost          found by the next heartbeat, counted as missed; three in a row restart the listener
 //	forged notifications       coalesced; a flood that finds nothing is slowed to a sweep each 10 ms
 //	another server or database other_epoch: subscribers are told to fetch afresh
-//	outbox rotated past us     cursor_expired: likewise
+//	the server put back        the last tick is not there: likewise
+//	removed and installed      found by the next sweep, before it reads a row: likewise
+//	outbox rotated past us     cursor_expired: likewise, also when a transaction older than the retention commits just then
+//	a sweep fails half-way     read again from the last tick; what was handed on is remembered
+//	a decoder can't be read    likewise; one that is gone for good is drift, and the feed goes on
 package source

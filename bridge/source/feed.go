@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,7 @@ type Handler interface {
 	Change(epoch string, c *change.Change)
 	// Swept tells that all there is for now has been handed over.
 	Swept()
-	// Lost tells that there may be a gap before what follows: other_epoch or cursor_expired.
+	// Lost tells that there may be a gap before what follows: other_epoch, cursor_expired or drift.
 	Lost(reason string)
 }
 
@@ -42,10 +43,17 @@ type Stats struct {
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
 	Reconnects atomic.Uint64
 	Lost       atomic.Uint64 // gaps told to subscribers
-	Swept      atomic.Int64  // when the last sweep ended, unix microseconds
 	Listening  atomic.Bool
 	Connected  atomic.Bool
+
+	swept atomic.Int64 // when the last sweep ended, from began on
 }
+
+// began is what the time of a sweep counts from: a clock that is set does not matter.
+var began = time.Now()
+
+// SinceSweep returns how long ago the last sweep ended.
+func (s *Stats) SinceSweep() time.Duration { return time.Since(began) - time.Duration(s.swept.Load()) }
 
 // Feed reads one channel.
 type Feed struct {
@@ -57,16 +65,19 @@ type Feed struct {
 	started chan struct{}
 	ready   bool
 
-	epoch     string
-	id        int16
-	notify    atomic.Pointer[string]
-	polling   bool // no notification is to be expected
-	prev      *snapshot
-	safe      *snapshot // of the last tick swept; nil before the first
-	recent    map[identity]struct{}
-	full      bool // recent has overflowed
-	relations map[int32]*change.Relation
-	relisten  atomic.Pointer[context.CancelFunc]
+	epoch        string
+	installation uint32 // oid of the table of that name: another one has other ids for everything
+	id           int16
+	notify       atomic.Pointer[string]
+	polling      bool // no notification is to be expected
+	prev         *snapshot
+	horizon      uint64    // highest transaction that was truncated away, as of prev
+	floor        *snapshot // what is visible in it needs no remembering; of the last tick, or where the feed began
+	safe         *tick     // the last one swept; nil before the first
+	recent       map[identity]struct{}
+	forgotten    map[uint64]struct{} // transactions with changes for which there was no room in recent
+	relations    map[int32]*change.Relation
+	relisten     atomic.Pointer[context.CancelFunc]
 }
 
 // maxRecent bounds how many delivered changes are remembered between two ticks.
@@ -74,7 +85,10 @@ const maxRecent = 500_000
 
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
-	return &Feed{o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), recent: map[identity]struct{}{}}
+	return &Feed{
+		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}),
+		recent: map[identity]struct{}{}, forgotten: map[uint64]struct{}{},
+	}
 }
 
 // Started is closed when the feed has its place: what commits after that is delivered.
@@ -128,13 +142,12 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 	if err != nil {
 		return err
 	}
-	wait.reset()
 	f.Stats.Connected.Store(true)
 	if !f.ready {
 		f.ready = true
 		close(f.started)
 	}
-	return f.sweeps(ctx, s)
+	return f.sweeps(ctx, s, wait)
 }
 
 // hello finds out who the server is and decides from where to go on.
@@ -142,12 +155,17 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	var fingerprint, notify, horizonText string
 	var id int16
 	var now []byte
-	var silent bool
-	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel)
+	var silent, known bool
+	var xid, nonce *string
+	if f.safe != nil {
+		text := strconv.FormatUint(f.safe.xid, 10)
+		xid, nonce = &text, &f.safe.nonce
+	}
+	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel, xid, nonce)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
 			now = append(now, r.RawValues()[4]...)
-			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent)
+			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent, &f.installation, &known)
 		})
 	}
 	switch {
@@ -173,7 +191,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	}
 	f.id, f.polling = id, silent || f.o.Wake == "sweep"
 	f.notify.Store(&notify)
-	f.place(epochOf(fingerprint), current, horizon.xmin)
+	f.place(epochOf(fingerprint), current, horizon.xmin, known)
 	if f.safe == nil { // a place to go on from, as soon as there can be one
 		if _, err := conn.Exec(ctx, "select "+pgx.Identifier{f.o.Schema}.Sanitize()+".tick()"); err != nil {
 			return nil, fmt.Errorf("write tick: %w", err)
@@ -183,28 +201,36 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 }
 
 // place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
-func (f *Feed) place(epoch string, current *snapshot, horizon uint64) {
-	first := f.epoch == ""
+// known tells whether that tick is there: it is not in a server that was put back to an earlier state.
+func (f *Feed) place(epoch string, current *snapshot, horizon uint64, known bool) {
+	first := !f.ready
 	reason := ""
 	switch {
 	case first:
 	case epoch != f.epoch:
 		reason = "other_epoch"
-	case f.safe == nil || f.full || f.safe.xmin <= horizon:
+	case f.safe == nil || len(f.forgotten) > 0 || f.safe.snapshot.xmin <= horizon:
 		reason = "cursor_expired"
+	case !known:
+		reason = "other_epoch"
 	}
-	f.epoch = epoch
+	f.epoch, f.horizon = epoch, horizon
 	if first || reason != "" {
-		f.prev, f.safe, f.full = current, nil, false
+		f.prev, f.floor, f.safe = current, current, nil
 		clear(f.recent)
+		clear(f.forgotten)
 	} else {
-		f.prev = f.safe
+		f.prev = f.safe.snapshot
 	}
 	f.seen.Store(f.prev)
 	if reason != "" {
-		f.Stats.Lost.Add(1)
-		f.o.Handler.Lost(reason)
+		f.lost(reason)
 	}
+}
+
+func (f *Feed) lost(reason string) {
+	f.Stats.Lost.Add(1)
+	f.o.Handler.Lost(reason)
 }
 
 // backoff waits between attempts: from 100 ms, doubling to 5 s, each with full jitter above a tenth.

@@ -22,7 +22,10 @@ const (
 	sweepColumns
 )
 
-var errRow = errors.New("read outbox row: unexpected format")
+var (
+	errRow         = errors.New("read outbox row: unexpected format")
+	errReinstalled = errors.New("rowfeed was removed and installed again meanwhile")
+)
 
 // identity tells one captured row from all others: transaction ids and positions can recur after a crash.
 type identity struct {

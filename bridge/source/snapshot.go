@@ -70,3 +70,17 @@ func (s *snapshot) over(xid uint64) bool {
 	_, running := slices.BinarySearch(s.xip, xid)
 	return !running
 }
+
+// before tells whether the snapshot was taken earlier than t, of the same server: the ids that are not yet given out
+// only grow, and while they stay, those in progress only get fewer.
+func (s *snapshot) before(t *snapshot) bool {
+	return s.xmax < t.xmax || s.xmax == t.xmax && len(s.xip) > len(t.xip)
+}
+
+// ended tells whether a transaction up to the given id was not over in s and is, or may be, in next.
+func (s *snapshot) ended(next *snapshot, last uint64) bool {
+	if s.xmax <= last {
+		return true
+	}
+	return slices.ContainsFunc(s.xip, func(xid uint64) bool { return xid <= last && next.over(xid) })
+}

@@ -56,3 +56,38 @@ func FuzzDecode(f *testing.F) {
 		_, _ = parseSnapshotText(string(eight))
 	})
 }
+
+// What a tick does not see is remembered until a later tick sees it, also what there was no room for.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	f := New(Options{})
+	at := func(text string) *tick {
+		s, err := parseSnapshotText(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &tick{snapshot: s}
+	}
+	f.floor = at("10:10:").snapshot
+	for lsn := range uint64(maxRecent) {
+		f.remember(identity{xid: 20, lsn: lsn})
+	}
+	f.remember(identity{xid: 21})
+	f.settle(at("20:25:20,21"))
+	if len(f.recent) != maxRecent || len(f.forgotten) != 1 {
+		t.Fatalf("%d remembered, %d forgotten while neither was over", len(f.recent), len(f.forgotten))
+	}
+	f.settle(at("20:24:"))         // an older one
+	f.settle(at("20:25:20,21,22")) // likewise: of the same next id, but more in progress
+	if len(f.forgotten) != 1 || !f.delivered(identity{xid: 20}) {
+		t.Fatal("an older tick was taken")
+	}
+	f.settle(at("20:26:20"))
+	if len(f.forgotten) != 0 || len(f.recent) != maxRecent {
+		t.Fatalf("%d remembered, %d forgotten", len(f.recent), len(f.forgotten))
+	}
+	f.settle(at("26:26:"))
+	if len(f.recent) != 0 {
+		t.Fatalf("%d remembered of what a tick has seen", len(f.recent))
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -71,7 +72,7 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string) (*sweeper, e
 				parts = append(parts, strings.NewReplacer("{table}", table, "{what}", what).Replace(strings.TrimSpace(slotSQL)))
 			}
 		}
-		sql := strings.ReplaceAll(sweepSQL, "{slots}", strings.Join(parts, "\n    union all\n"))
+		sql := strings.ReplaceAll(render(sweepSQL, schema), "{slots}", strings.Join(parts, "\n    union all\n"))
 		if _, err := s.conn.Prepare(ctx, name, sql, nil); err != nil {
 			return nil, fmt.Errorf("prepare sweep: %w", err)
 		}
@@ -80,7 +81,7 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string) (*sweeper, e
 }
 
 // sweeps sweeps on each wake-up and heartbeat until the connection fails.
-func (f *Feed) sweeps(ctx context.Context, s *sweeper) error {
+func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 	interval := heartbeat
 	if f.polling {
 		interval = poll
@@ -102,6 +103,9 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper) error {
 			return err
 		}
 		timer.Reset(interval)
+		if first {
+			wait.reset() // not before: a connection whose sweeps fail is no good
+		}
 		switch {
 		case woken && n == 0:
 			if idle++; idle > 20 {
@@ -132,6 +136,15 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
+// batch is what a sweep has come to.
+type batch struct {
+	next       *snapshot // the sweep's own
+	last       *tick     // the newest that it read
+	changes    int
+	reloaded   bool // decoders were read anew
+	unreadable bool // a change without a decoder was told
+}
+
 // sweep reads what became visible since the previous sweep and hands it on. It returns how many changes there were.
 func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 	var result *pgconn.ResultReader
@@ -143,74 +156,106 @@ func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 		s.xip = appendXids(s.xip[:0], f.prev.xip)
 		result = s.conn.ExecPrepared(ctx, s.busy, [][]byte{s.values[0], s.values[1], s.xip}, s.formats, s.formats)
 	}
-	var next, tick *snapshot
-	n := 0
+	var b batch
 	var failed error
-	for result.NextRow() {
-		raw := result.Values()
-		if len(raw) != sweepColumns {
-			failed = errRow
-			break
-		}
-		if raw[colSnapshot] != nil {
-			if next, failed = parseSnapshot(raw[colSnapshot]); failed != nil {
-				break
-			}
-			continue
-		}
-		id, capture, err := decode(raw, &s.change, &s.rows)
-		if err != nil {
-			failed = err
-			break
-		}
-		if s.change.Op == change.Tick {
-			if t, err := tickOf(&s.change); err == nil && (tick == nil || t.xmax > tick.xmax) {
-				tick = t
-			}
-			continue
-		}
-		if f.delivered(id) {
-			continue
-		}
-		if failed = f.deliver(ctx, s, capture); failed != nil {
-			break
-		}
-		n++
+	for failed == nil && result.NextRow() {
+		failed = f.take(ctx, s, result.Values(), &b)
 	}
-	if n > 0 {
+	if b.changes > 0 {
 		f.o.Handler.Swept()
 	}
-	_, err := result.Close()
-	if failed == nil {
+	if _, err := result.Close(); failed == nil {
 		failed = err
 	}
-	if failed == nil && next == nil {
+	if failed == nil && b.next == nil {
 		failed = errRow
 	}
 	if failed != nil {
-		return n, fmt.Errorf("sweep: %w", failed)
+		return b.changes, fmt.Errorf("sweep: %w", failed)
 	}
-	f.prev = next
-	f.seen.Store(next)
-	if tick != nil {
-		f.settle(tick)
+	f.prev = b.next
+	f.seen.Store(b.next)
+	if b.last != nil {
+		f.settle(b.last)
 	}
 	f.Stats.Sweeps.Add(1)
-	f.Stats.Changes.Add(uint64(n))
-	f.Stats.Swept.Store(time.Now().UnixMicro())
-	return n, nil
+	f.Stats.Changes.Add(uint64(b.changes))
+	f.Stats.swept.Store(int64(time.Since(began)))
+	return b.changes, nil
 }
 
-func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32) error {
+// take takes one row of a sweep.
+func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (err error) {
+	if len(raw) != sweepColumns || (raw[colSnapshot] != nil) != (b.next == nil) {
+		return errRow
+	}
+	if b.next == nil {
+		b.next, err = f.opening(raw)
+		return err
+	}
+	id, capture, err := decode(raw, &s.change, &s.rows)
+	if err != nil {
+		return err
+	}
+	if s.change.Op == change.Tick {
+		if t, err := tickOf(&s.change); err == nil && (b.last == nil || b.last.snapshot.before(t.snapshot)) {
+			b.last = t
+		}
+		return nil
+	}
+	if f.delivered(id) {
+		return nil
+	}
+	if err := f.deliver(ctx, s, capture, b); err != nil {
+		return err
+	}
+	f.remember(id) // not before: what fails here is read again
+	b.changes++
+	return nil
+}
+
+// opening reads a sweep's first row. It fails where this is not the installation that the feed found its place in, and
+// tells of a gap where rows were truncated away that the feed may not have read: those of a transaction that was older
+// than the retention when it committed, say.
+func (f *Feed) opening(raw [][]byte) (*snapshot, error) {
+	if len(raw[colXid]) != 8 || len(raw[colCapture]) != 4 {
+		return nil, errRow
+	}
+	if binary.BigEndian.Uint32(raw[colCapture]) != f.installation {
+		return nil, errReinstalled
+	}
+	next, err := parseSnapshot(raw[colSnapshot])
+	if err != nil {
+		return nil, err
+	}
+	if horizon := binary.BigEndian.Uint64(raw[colXid]); horizon > f.horizon {
+		f.horizon = horizon
+		if f.prev.ended(next, horizon) {
+			f.lost("cursor_expired")
+		}
+	}
+	return next, nil
+}
+
+// deliver hands a change on, or tells of a gap where there is no decoder for it.
+func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, b *batch) error {
 	r := f.relations[capture]
-	if r == nil {
+	if r == nil && !b.reloaded {
 		// A table was migrated while we run; the sweep's own connection is in the middle of its answer.
 		if err := f.reloadRelations(ctx); err != nil {
 			return err
 		}
-		if r = f.relations[capture]; r == nil {
-			return fmt.Errorf("read outbox: capture %d is not in the capture table", capture)
+		b.reloaded = true
+		r = f.relations[capture]
+	}
+	if r == nil {
+		if !b.unreadable {
+			b.unreadable = true
+			f.o.Log.Error("a change can't be read, its row in the table capture is gone: run `rowfeed migrate status`",
+				zap.String("channel", f.o.Channel), zap.Int32("capture", capture))
+			f.lost("drift")
 		}
+		return nil
 	}
 	s.change.Relation = r
 	switch s.change.Op {
@@ -221,40 +266,6 @@ func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32) error {
 	}
 	f.o.Handler.Change(f.epoch, &s.change)
 	return nil
-}
-
-// delivered tells whether the change has been handed on already, and remembers it otherwise.
-func (f *Feed) delivered(id identity) bool {
-	if _, ok := f.recent[id]; ok {
-		return true
-	}
-	if len(f.recent) >= maxRecent {
-		f.full = true
-		return false
-	}
-	f.recent[id] = struct{}{}
-	return false
-}
-
-// settle takes a swept tick as the place to go on from after a lost connection: all that is visible in its snapshot
-// has been delivered, and only what is not needs to be remembered.
-func (f *Feed) settle(tick *snapshot) {
-	f.safe, f.full = tick, false
-	for id := range f.recent {
-		if tick.over(id.xid) {
-			delete(f.recent, id)
-		}
-	}
-	if len(f.recent) == 0 {
-		f.recent = map[identity]struct{}{} // a map keeps the room of its busiest second
-	}
-}
-
-func tickOf(c *change.Change) (*snapshot, error) {
-	if len(c.New) < 1 {
-		return nil, errSnapshot
-	}
-	return parseSnapshotText(string(c.New[0]))
 }
 
 // appendXids appends the binary form of an xid8[].

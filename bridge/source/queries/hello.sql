@@ -1,9 +1,14 @@
--- Who the server is, and what the channel is called there. Parameters: the channel's name.
-select s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || i.id::text as epoch,
+-- Who the server is, and what the channel is called there. The database is part of it: a copy beside it in the same
+-- server has its ids. Parameters: the channel's name; transaction and nonce of the last tick that was swept, or null.
+select s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || d.oid::text || '/'
+         || i.id::text as epoch,
        c.id,
        c.notify,
        i.horizon::text,
        pg_current_snapshot(),
-       current_setting('max_prepared_transactions')::int > 0 as silent
-from {schema}.installation i, pg_control_system() s, {schema}.channel c
-where c.name = $1
+       current_setting('max_prepared_transactions')::int > 0 as silent,
+       i.tableoid as installation,
+       exists (select from {schema}.change k
+               where k.channel = c.id and k.xid = $2::text::xid8 and k.op = 'k' and k.new[2] = $3) as known
+from {schema}.installation i, pg_control_system() s, {schema}.channel c, pg_database d
+where c.name = $1 and d.datname = current_database()

@@ -1,7 +1,9 @@
 -- What became visible to a channel. Parameters: channel, xmax of the previous snapshot{, its transactions in progress}.
--- The row with a snapshot is the statement's own; the others are changes in the order of their capture.
-(select pg_current_snapshot() as snapshot, null::xid8 as xid, null::pg_lsn as lsn, null::timestamptz as at,
-        null::int4 as capture, null::int2 as depth, null::"char" as op, null::text[] as old, null::text[] as new)
+-- The first row is about the statement itself: its snapshot, and of the installation the horizon and which one it is.
+-- The others are changes in the order of their capture.
+(select pg_current_snapshot() as snapshot, i.horizon as xid, null::pg_lsn as lsn, null::timestamptz as at,
+        i.tableoid::int4 as capture, null::int2 as depth, null::"char" as op, null::text[] as old, null::text[] as new
+ from {schema}.installation i)
 union all
 (select null, * from (
 {slots}

@@ -1,0 +1,171 @@
+package source_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	writers   = 4
+	rows      = 12
+	histories = 200
+	steps     = 40
+)
+
+// write is one change of a row.
+type write struct {
+	row  int
+	text string // as the feed hands it on
+}
+
+// writer is one connection of a history: what its open transaction has written, and where its savepoints are.
+type writer struct {
+	conn       *pgx.Conn
+	open       bool
+	wrote      []write
+	savepoints []int      // length of wrote at each
+	held       [rows]bool // rows that it may have locked
+}
+
+// model is what the feed has to hand on: for each row the committed changes, in the order of the commits.
+type model struct {
+	t         *testing.T
+	d         *direct
+	rng       *rand.Rand
+	writers   [writers]*writer
+	there     [rows]bool // as committed
+	committed [rows][]string
+	n         int
+}
+
+// Generated histories of interleaved transactions with savepoints, rollbacks, late commits, ticks that commit late and
+// lost connections: what is committed comes, once, and the changes of one row in the order of their commits.
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
+	for i := range m.writers {
+		m.writers[i] = &writer{conn: m.d.Conn(t)}
+	}
+	for seed := range histories {
+		m.rng = rand.New(rand.NewPCG(7, uint64(seed)))
+		for range steps {
+			m.step(m.writers[m.rng.IntN(writers)])
+		}
+		if seed%10 == 9 {
+			m.d.cut(t)
+		}
+		for _, w := range m.writers {
+			m.end(w, m.rng.IntN(4) > 0)
+		}
+		m.check(seed)
+	}
+}
+
+// step has a writer do one thing.
+func (m *model) step(w *writer) {
+	switch n := m.rng.IntN(20); {
+	case n < 11:
+		m.write(w)
+	case n < 13 && !w.open:
+		m.exec(w, "begin")
+		w.open = true
+	case n < 15 && w.open:
+		m.exec(w, fmt.Sprintf("savepoint s%d", len(w.savepoints)))
+		w.savepoints = append(w.savepoints, len(w.wrote))
+	case n < 17 && len(w.savepoints) > 0:
+		last := len(w.savepoints) - 1
+		if m.rng.IntN(2) == 0 {
+			m.exec(w, fmt.Sprintf("rollback to s%d", last))
+			w.wrote = w.wrote[:w.savepoints[last]]
+		} else {
+			m.exec(w, fmt.Sprintf("release s%d", last))
+			w.savepoints = w.savepoints[:last]
+		}
+	case n < 18:
+		m.exec(w, "select rowfeed.tick()")
+	default:
+		m.end(w, m.rng.IntN(4) > 0)
+	}
+}
+
+// write changes a row that no other writer has locked.
+func (m *model) write(w *writer) {
+	row := m.rng.IntN(rows)
+	for _, other := range m.writers {
+		if other != w && other.held[row] {
+			return
+		}
+	}
+	there := m.there[row]
+	for _, done := range w.wrote {
+		if done.row == row {
+			there = done.text[len(done.text)-1] != '!'
+		}
+	}
+	m.n++
+	was := write{row, fmt.Sprintf("%d=%d", row, m.n)}
+	switch {
+	case !there:
+		m.exec(w, fmt.Sprintf("insert into item values (%d, %d)", row, m.n))
+	case m.rng.IntN(4) > 0:
+		m.exec(w, fmt.Sprintf("update item set n = %d where id = %d", m.n, row))
+	default:
+		if err := w.conn.QueryRow(context.Background(), "delete from item where id = $1 returning id || '=' || n || '!'", row).
+			Scan(&was.text); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	w.held[row] = true
+	w.wrote = append(w.wrote, was)
+	if !w.open {
+		m.end(w, true)
+	}
+}
+
+// end commits what a writer has open, or rolls it back.
+func (m *model) end(w *writer, commit bool) {
+	if w.open && commit {
+		m.exec(w, "commit")
+	} else if w.open {
+		m.exec(w, "rollback")
+		w.wrote = nil
+	}
+	for _, done := range w.wrote {
+		m.committed[done.row] = append(m.committed[done.row], done.text)
+		m.there[done.row] = done.text[len(done.text)-1] != '!'
+	}
+	*w = writer{conn: w.conn}
+}
+
+// check compares what the feed has handed on with the model, up to a change that was made after all others.
+func (m *model) check(seed int) {
+	m.exec(m.writers[0], fmt.Sprintf("insert into item values (%d, 0)", rows+seed))
+	var got [rows][]string
+	for last := fmt.Sprintf("%d=0", rows+seed); ; {
+		s := m.d.next(m.t)
+		if s == last {
+			break
+		}
+		var row int
+		if _, err := fmt.Sscanf(s, "%d=", &row); err != nil || row >= rows {
+			m.t.Fatalf("history %d: got %q", seed, s)
+		}
+		got[row] = append(got[row], s)
+	}
+	for row := range rows {
+		if !slices.Equal(got[row], m.committed[row]) {
+			m.t.Fatalf("history %d, row %d:\n got %v\nwant %v", seed, row, got[row], m.committed[row])
+		}
+		m.committed[row] = nil
+	}
+}
+
+func (m *model) exec(w *writer, sql string) {
+	m.t.Helper()
+	exec(m.t, w.conn, sql)
+}

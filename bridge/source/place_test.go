@@ -1,0 +1,225 @@
+package source_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	command "os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/bridge/rule"
+	"nalar.internal/rowfeed/test/pgtest"
+	"nalar.internal/rowfeed/test/rig"
+	"nalar.internal/rowfeed/triggers"
+)
+
+const wide = `create table item (id int primary key, n int not null default 0, m int not null default 5);
+	insert into item select i from generate_series(1, 100) i`
+
+// recapture installs that columns of the table are captured, in this order.
+func (d *direct) recapture(t *testing.T, columns string) {
+	t.Helper()
+	d.Config = rig.Load(t, `{database: {url: "`+d.Config.Database.URL+`"}, server: {admin_listen: ""},
+auth: {jwt: {algorithms: [HS256], secret: "`+rig.Secret+`"}, user: "{user_id}", grants: ["role:{roles}"]},
+channels: {items: {class: lossless, rules: [
+  {table: item, event: item_changed, resource: items, columns: [`+columns+`], audience: ["role:all"]}]}}}`)
+	if wants, problems := rule.Wants(d.Config); len(problems) > 0 || len(wants) != 1 {
+		t.Fatalf("wants %v, problems %v", wants, problems)
+	}
+	d.Migrate(t)
+}
+
+// sweeps waits until n sweeps that begin from now on have ended.
+func (d *direct) sweeps(t *testing.T, n uint64) {
+	t.Helper()
+	until := d.feed.Stats.Sweeps.Load() + n + 1
+	d.await(t, func() bool { return d.feed.Stats.Sweeps.Load() >= until })
+}
+
+// A change whose decoder can't be read just then comes when it can.
+func TestDecoderLater(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, wide, channels("auto"))
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	refuse := func(context.Context) (*pgx.Conn, error) { return nil, errors.New("too many connections") }
+	d.connect.Store(&refuse)
+	d.recapture(t, "id, n, m")
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.await(t, func() bool { return d.feed.Stats.Reconnects.Load() > 0 })
+	d.connect.Store(nil)
+	d.Exec(t, `update item set n = 3 where id = 3`)
+	d.want(t, "2=2", "3=3")
+}
+
+// A change whose decoder is gone is told as drift, and what follows comes.
+func TestDecoderGone(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, wide, channels("auto"))
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	d.Exec(t, `create table kept as select * from rowfeed.capture; delete from rowfeed.capture`)
+	d.cut(t)
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "lost: drift")
+	d.Exec(t, `insert into rowfeed.capture select * from kept`)
+	d.Exec(t, `update item set n = 3 where id = 3`)
+	d.want(t, "3=3")
+}
+
+// A tick that was begun before another and commits after it is no place to go on from.
+func TestLateTick(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	late := d.Conn(t)
+	exec(t, late, `begin`)
+	exec(t, late, `select rowfeed.tick()`)
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	d.Exec(t, `select rowfeed.tick()`)
+	d.sweeps(t, 1)
+	exec(t, late, `commit`)
+	d.sweeps(t, 1)
+	d.cut(t)
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "2=2")
+}
+
+// Rowfeed is removed and installed again between two sweeps: no row is read by the decoder of another installation.
+func TestReinstalled(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, wide, channels("auto"))
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	if err := triggers.Down(context.Background(), d.Conn(t), "rowfeed", func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	d.recapture(t, "m, id, n")
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "lost: other_epoch")
+	d.await(t, func() bool { return d.feed.Stats.Connected.Load() })
+	d.Exec(t, `update item set n = 3 where id = 3`)
+	d.want(t, "5=3") // the first of the columns is m now
+}
+
+// A slot of the outbox is emptied just when a transaction commits that is older than it: what it wrote is gone, and
+// subscribers are told.
+func TestEmptiedBeforeSwept(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	ctx := context.Background()
+	long, rotate, other := d.Conn(t), d.Conn(t), d.Conn(t)
+	var next int
+	if err := other.QueryRow(ctx, `select (floor(date_part('epoch', clock_timestamp()) / slot_seconds)::int8 + 1) % 3
+		from rowfeed.installation`).Scan(&next); err != nil {
+		t.Fatal(err)
+	}
+	// Two days pass: what the transaction wrote is in the slot that comes next, beside a tick.
+	exec(t, long, `begin`)
+	exec(t, long, `update item set n = 1 where id = 1`)
+	exec(t, long, fmt.Sprintf(`with w as (delete from rowfeed.change_%d where xid = pg_current_xact_id() returning *)
+		insert into rowfeed.change_%d
+		select xid, lsn, at - interval '2 days', capture, channel, depth, op, old, new from w`,
+		(next+2)%3, next))
+	d.Exec(t, fmt.Sprintf(`insert into rowfeed.change_%d select pg_current_xact_id(), '0/0', now() - interval '2 days', 0, id,
+		0, 'k' from rowfeed.channel`, next))
+	exec(t, rotate, `alter function rowfeed.rotate() set lock_timeout = '10s'`)
+	done := make(chan error, 1)
+	var emptied *bool
+	go func() { done <- rotate.QueryRow(ctx, `select rowfeed.rotate()`).Scan(&emptied) }()
+	waiting := 0
+	d.await(t, func() bool {
+		err := other.QueryRow(ctx, `select count(*) from pg_locks where not granted and pid = $1`, rotate.PgConn().PID()).
+			Scan(&waiting)
+		return err != nil || waiting > 0
+	})
+	exec(t, long, `commit`)
+	if err := <-done; err != nil || emptied == nil || !*emptied {
+		t.Fatalf("emptied %v, %v", emptied, err)
+	}
+	d.want(t, "lost: cursor_expired")
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "2=2")
+}
+
+// Sweeps that fail are tried again after pauses that grow.
+func TestFailingSweeps(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	d.Exec(t, `revoke select on rowfeed.change_0 from rowfeed`)
+	d.await(t, func() bool { return d.feed.Stats.Reconnects.Load() > 0 })
+	first := time.Now()
+	d.await(t, func() bool { return d.feed.Stats.Reconnects.Load() > 6 })
+	if took := time.Since(first); took < 600*time.Millisecond { // pauses of a tenth at least of 0.1, 0.2, … 3.2 s
+		t.Errorf("six failures in %v", took)
+	}
+	d.Exec(t, `grant select on rowfeed.change_0 to rowfeed`)
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+}
+
+// The database is replaced by a copy of itself beside it, as after a restore.
+func TestCopiedDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewIn(t, pgtest.NewServer(t, nil))
+	d := newDirectOn(t, db, table, channels("auto"))
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	d.sweeps(t, 2)
+	refuse := func(context.Context) (*pgx.Conn, error) { return nil, errors.New("closed for the copy") }
+	d.connect.Store(&refuse)
+	admin, err := pgx.Connect(context.Background(), db.Server.URL("postgres", "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	exec(t, admin, `select pg_terminate_backend(pid) from pg_stat_activity where datname = '`+db.Name+`'`)
+	exec(t, admin, `create database copy template `+db.Name)
+	exec(t, admin, `alter database `+db.Name+` rename to old`)
+	exec(t, admin, `alter database copy rename to `+db.Name)
+	d.connect.Store(nil)
+	d.want(t, "lost: other_epoch")
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "2=2")
+	exec(t, admin, `drop database old`)
+}
+
+// The server's files are put back to an earlier state: the last tick is not there any more.
+func TestServerPutBack(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewIn(t, pgtest.NewServer(t, nil))
+	d := newDirectOn(t, db, table, channels("auto"))
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	data := filepath.Join(db.Server.Dir(), "data")
+	run := func(words ...string) {
+		if out, err := command.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v %s", strings.Join(words, " "), err, out)
+		}
+	}
+	restart := func(files func()) {
+		if err := db.Server.Kill(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		<-db.Server.Done()
+		files()
+		if err := db.Server.Restart(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart(func() { run("cp", "-a", data, data+".backup") })
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "2=2")
+	d.Exec(t, `select rowfeed.tick()`)
+	d.sweeps(t, 2)
+	restart(func() { run("rm", "-r", data); run("mv", data+".backup", data) })
+	d.want(t, "lost: other_epoch")
+	d.Exec(t, `update item set n = 3 where id = 3`)
+	d.want(t, "3=3")
+}
