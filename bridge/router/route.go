@@ -16,6 +16,7 @@ func (c *Channel) Route(e *change.Event) {
 	if len(c.members) == 0 {
 		return
 	}
+	e.Rule += c.rules
 	c.seq++
 	c.touched = c.touched[:0]
 	c.mark(e, e.Was, sawOld)

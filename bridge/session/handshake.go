@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -123,6 +124,9 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, w
 		s.kill()
 		return
 	}
+	// The session closes its socket itself. With the library's finalizer the connection, which is part of a cycle,
+	// would never be collected unless the library saw its end.
+	runtime.SetFinalizer(ws, nil)
 	ws.SetReadLimit(maxFrame)
 	s.ws = ws
 	srv.Stats.Accepted.Add(1)
@@ -171,6 +175,10 @@ func (s *Session) begin(who *audience.Identity) bool {
 // control handles a ping or pong: it ends a frame, and counts as one. It tells whether to answer.
 func (s *Session) control() bool {
 	s.atBoundary()
+	if !s.alive() {
+		s.yield()
+		return false
+	}
 	now := time.Now().UnixMilli()
 	if s.limit.take(now, float32(s.srv.cfg.Server.FramesPerSecond)) {
 		return true
@@ -192,6 +200,8 @@ func (srv *Server) admit(s *Session) verdict {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch c := srv.cfg.Server; {
+	case srv.draining.Load(): // since the handshake began: Drain may not have seen the session
+		return verdict{closeDraining, "draining; retry_ms=500"}
 	case srv.Stats.Open.Load() > int64(c.MaxConnections):
 		return verdict{closeConnectionLimit, "this server has too many connections"}
 	case srv.addresses[s.address] > c.MaxConnectionsPerAddress:

@@ -77,8 +77,8 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, bufio.NewReadWriter(s.br, bufio.NewWriterSize(conn, 16)), nil
 }
 
-// link leads from the library's connection to the session until the session has ended. The library puts a finalizer on
-// its connection, and what has a finalizer is never collected while it is part of a cycle.
+// link leads from the library's connection to the session until the session has ended, so that what the library may
+// still hold (a timer of a control frame) does not hold the session.
 type link struct{ s atomic.Pointer[Session] }
 
 // conn is the connection as the library sees it.
@@ -141,15 +141,22 @@ func (s *Session) libraryWrote(b []byte) {
 	}
 }
 
-// queueControl queues the library's pong or close frame; after a close frame of ours nothing may follow.
+// queueControl queues the library's pong or close frame; after a close frame of ours nothing may follow. Pongs count to
+// the queue's bounds: a peer may ask for them and read slowly.
 func (s *Session) queueControl(frame []byte) {
 	s.mu.Lock()
 	if s.closing != 0 {
 		s.mu.Unlock()
 		return
 	}
-	s.q.append(change.NewRaw(frame))
-	if frame[0]&0xf == 0x8 {
+	m := change.NewRaw(frame)
+	switch {
+	case frame[0]&0xf != 0x8:
+		if !s.q.push(m) {
+			s.overflowLocked()
+		}
+	default:
+		s.q.append(m)
 		s.closing = closeNormal
 		if len(frame) >= 4 {
 			s.closing = int(binary.BigEndian.Uint16(frame[2:]))

@@ -61,12 +61,13 @@ func TestSlowConsumer(t *testing.T) {
 	await(t, r, "rowfeed_session_closes_total{code=\"4001\"} 1")
 }
 
-// nextOrEnd is next, with opcode 0 at the connection's end.
+// nextOrEnd returns the next frame, with opcode 0 at the connection's end, be it in the middle of a frame.
 func (c *rawConn) nextOrEnd() (byte, string) {
-	if _, err := c.r.Peek(2); err != nil {
+	op, p, err := c.read()
+	if err != nil {
 		return 0, ""
 	}
-	return c.next()
+	return op, p
 }
 
 // await polls the bridge's metrics, as an operator does, until a line is there.

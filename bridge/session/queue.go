@@ -58,7 +58,7 @@ func (q *queue) merge() {
 		key  string
 	}
 	newer := make(map[row]bool)
-	first := q.head + q.inflight
+	first := q.begun()
 	to := len(q.items)
 	for i := len(q.items) - 1; i >= first; i-- {
 		m := q.items[i]
@@ -115,12 +115,32 @@ func (q *queue) advance(n int) {
 	}
 }
 
-// cut drops all that has not begun to leave: after a partial frame nothing but its rest may be written.
-func (q *queue) cut() {
-	keep := q.head + q.inflight
+// begun returns the position after what has begun to leave: after a partial frame nothing but its rest may be written.
+func (q *queue) begun() int {
 	if q.inflight == 0 && q.offset > 0 {
+		return q.head + 1
+	}
+	return q.head + q.inflight
+}
+
+// dropEvents drops the events that have not begun to leave; answers and control frames stay.
+func (q *queue) dropEvents() {
+	keep := q.begun()
+	for _, m := range q.items[keep:] {
+		if m.Op != 0 {
+			q.bytes -= len(m.Frame())
+			continue
+		}
+		q.items[keep] = m
 		keep++
 	}
+	clear(q.items[keep:])
+	q.items = q.items[:keep]
+}
+
+// cut drops all that has not begun to leave.
+func (q *queue) cut() {
+	keep := q.begun()
 	for i := keep; i < len(q.items); i++ {
 		q.bytes -= len(q.items[i].Frame())
 		q.items[i] = nil

@@ -67,6 +67,41 @@ func TestQueueMergeSparesInflight(t *testing.T) {
 	}
 }
 
+// What is half on the wire is not replaced, though no writer has it at the moment.
+func TestQueueMergeSparesBegun(t *testing.T) {
+	t.Parallel()
+	var q queue
+	for range 3 {
+		q.append(message("a", change.Update, change.Whole, true, 10))
+	}
+	first := q.items[0]
+	q.views(nil, 2)
+	q.advance(5)
+	q.merge()
+	if q.len() != 2 || q.items[q.head] != first {
+		t.Errorf("want the half-written one and the newest, got %d", q.len())
+	}
+	q.dropEvents()
+	if q.len() != 1 || q.items[q.head] != first || q.bytes != len(first.Frame()) {
+		t.Errorf("want the half-written one only, got %d of %d bytes", q.len(), q.bytes)
+	}
+}
+
+// Pongs wait within the bounds too.
+func TestQueueBoundsPongs(t *testing.T) {
+	t.Parallel()
+	s := &Session{srv: &Server{}}
+	for range 2 * maxQueueBytes / 127 {
+		s.queueControl(append([]byte{0x8a, 125}, make([]byte, 125)...))
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if s.closing != closeSlowConsumer || s.q.bytes > maxQueueBytes {
+		t.Errorf("closing %d with %d bytes of pongs queued", s.closing, s.q.bytes)
+	}
+}
+
 func TestQueueBounds(t *testing.T) {
 	t.Parallel()
 	var q queue

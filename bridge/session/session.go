@@ -61,14 +61,19 @@ func (s *Session) Send(m *change.Message) {
 		return
 	}
 	if !s.q.push(m) {
-		s.srv.Stats.Overflows.Add(1)
-		s.closeLocked(closeSlowConsumer, "slow_consumer")
+		s.overflowLocked()
 	}
 	kick := s.wantsWriter()
 	s.mu.Unlock()
 	if kick {
 		s.srv.schedule(s)
 	}
+}
+
+// overflowLocked ends a session whose queue has passed its bounds; s.mu is held.
+func (s *Session) overflowLocked() {
+	s.srv.Stats.Overflows.Add(1)
+	s.closeLocked(closeSlowConsumer, "slow_consumer")
 }
 
 // wantsWriter claims the session for a writer where it has none and something waits; s.mu is held.
