@@ -46,7 +46,7 @@ func Join(list []*Message) *Message {
 	j := &Message{buf: make([]byte, 0, size), count: len(list)}
 	for _, m := range list {
 		j.buf = append(j.buf, m.Frame()...)
-		j.Latest = j.Latest || m.Latest
+		j.Latest, j.Op = j.Latest || m.Latest, m.Op
 	}
 	if j.Latest {
 		j.parts = append(j.parts, list...)

@@ -41,6 +41,7 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	if len(c.members) == 0 {
 		return false
 	}
+	e.Rule += c.rules
 	c.seq++
 	c.touched = c.touched[:0]
 	c.mark(e, e.Was, sawOld)

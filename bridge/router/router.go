@@ -73,8 +73,9 @@ type Subscription struct {
 // Channel is the subscription index of one channel.
 type Channel struct {
 	name    string
-	any     bool // rules with tenant: any
-	tenants bool // rules with a tenant
+	any     bool  // rules with tenant: any
+	tenants bool  // rules with a tenant
+	rules   int32 // added to the numbers of rules
 	wake    func()
 
 	mu      sync.Mutex
@@ -91,11 +92,15 @@ type Channel struct {
 	delivered atomic.Uint64
 }
 
+// channels counts the channels made: a sink that is in several of them tells their rules apart by number, so that an
+// event of one is not taken for a newer one of another.
+var channels atomic.Int32
+
 // NewChannel makes an empty index. Grants of a form (any tenant, one tenant) that no rule uses are not indexed. wake is
 // called after messages were queued, without a lock.
 func NewChannel(channel string, anyTenant, tenants bool, wake func()) *Channel {
 	return &Channel{
-		name: channel, any: anyTenant, tenants: tenants, wake: wake,
+		name: channel, any: anyTenant, tenants: tenants, rules: channels.Add(1) << 16, wake: wake,
 		topics: map[string]*name{}, grants: map[string]*name{},
 		index: map[place][]entry{}, members: map[Sink]*member{},
 	}

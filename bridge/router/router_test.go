@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -201,12 +202,62 @@ func TestScalar(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}
-	for _, in := range []string{``, `{}`, `[1]`, `nul`, `1e99999`, `+1`, `01`, `"x`, `1 2`} {
+	for _, in := range []string{``, `{}`, `[1]`, `nul`, `1e99999`, `1e9999`, `1e-999`, `1e9223372036854775807`, `+1`, `01`, `"x`, `1 2`} {
 		if got, ok := Scalar([]byte(in)); ok {
 			t.Errorf("%s: accepted as %q", in, got)
 		}
 	}
 }
+
+// A number's text is the same number, however it was written.
+func TestScalarNumbers(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for range 20_000 {
+		in := fmt.Sprint(rnd.IntN(2000)-1000, ".", rnd.IntN(1000), []string{"", "0", "00"}[rnd.IntN(3)])
+		switch rnd.IntN(3) {
+		case 0:
+			in += fmt.Sprintf("e%+d", rnd.IntN(20)-10)
+		case 1:
+			in += fmt.Sprintf("E%d", rnd.IntN(20))
+		}
+		in = strings.ReplaceAll(in, " ", "")
+		want, ok := new(big.Rat).SetString(in)
+		if !ok {
+			t.Fatalf("%q is no number", in)
+		}
+		text, ok := Scalar([]byte(in))
+		got, number := new(big.Rat).SetString(text)
+		if !ok || !number || got.Cmp(want) != 0 || strings.ContainsAny(text, "eE") ||
+			strings.Contains(text, ".") && strings.HasSuffix(text, "0") {
+			t.Fatalf("%s: got %q, want %s", in, text, want)
+		}
+	}
+}
+
+// Where a sink is in two channels, an event of one must not pass for a newer one of the other.
+func TestRulesOfTwoChannels(t *testing.T) {
+	t.Parallel()
+	sink, grant := &keeper{}, []string{change.Scope("", "x")}
+	for _, name := range []string{"a", "b"} {
+		c := NewChannel(name, false, true, func() {})
+		c.Subscribe(sink, grant, Request{}, nil)
+		for range 2 {
+			c.Route(&change.Event{Channel: name, Resource: "r", Key: "1", Op: change.Insert, Now: grant, Body: &fields{now: "1"}})
+			c.Flush()
+		}
+	}
+	if m := sink.got; m[0].Rule != m[1].Rule || m[1].Rule == m[2].Rule || m[2].Rule != m[3].Rule {
+		t.Errorf("rules %d %d and %d %d", m[0].Rule, m[1].Rule, m[2].Rule, m[3].Rule)
+	}
+}
+
+// keeper is a sink that keeps messages.
+type keeper struct{ got []*change.Message }
+
+func (k *keeper) Queue(m *change.Message)      { k.got = append(k.got, m) }
+func (k *keeper) Send(m *change.Message)       { k.got = append(k.got, m) }
+func (k *keeper) Resync(change.Notice, string) {}
 
 func FuzzScalar(f *testing.F) {
 	for _, s := range []string{`5`, `"x"`, `1e9`, `-0.0`, `null`} {

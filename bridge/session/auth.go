@@ -7,25 +7,37 @@ import (
 
 	"nalar.internal/rowfeed/bridge/audience"
 	"nalar.internal/rowfeed/bridge/change"
+	"nalar.internal/rowfeed/bridge/router"
 )
 
 // expiryNotice is how long before a token's end the client hears of it.
 const expiryNotice = time.Minute
 
+// maxLife bounds a token's life, so that adding to it can't overflow.
+const maxLife = 10 * 365 * 24 * time.Hour
+
 // watchExpiry starts the clock of the identity's token: auth_expiring a minute before its end, 4004 at the end; s.mu is
-// held. The leeway that a token is accepted with is added to its life.
+// held. The leeway that a token is accepted with is added to its life. A clock that strikes while the token is being
+// renewed says nothing.
 func (s *Session) watchExpiry(who *audience.Identity) {
-	left := time.Until(who.Expires)
-	end := max(left, 0) + s.srv.cfg.Auth.JWT.Leeway
-	expire := func() { s.Close(closeAuthExpired, "auth_expired") }
+	left := min(time.Until(who.Expires), maxLife)
+	end := max(left+s.srv.cfg.Auth.JWT.Leeway, 0)
+	expire := func() {
+		if s.identity() == who {
+			s.Close(closeAuthExpired, "auth_expired")
+		}
+	}
 	if s.plain || left <= expiryNotice {
 		s.setTimer(end, expire)
 		return
 	}
 	s.setTimer(left-expiryNotice, func() {
+		if s.identity() != who {
+			return
+		}
 		s.Send(expiringFrame(expiryNotice))
 		s.mu.Lock()
-		if s.closing == 0 && !s.closed {
+		if s.who == who && s.closing == 0 && !s.closed {
 			s.setTimer(end-left+expiryNotice, expire)
 		}
 		s.mu.Unlock()
@@ -38,11 +50,12 @@ func (s *Session) auth(f *clientFrame) {
 		s.fail(f.Ref, errBadFrame, "auth needs a token")
 		return
 	}
-	if s.in.slot != nil {
-		s.in.slot.release() // the database may be slow: that must not hold a worker
+	s.yield() // the database may be slow
+	old := s.identity()
+	if old == nil {
+		s.stopClock() // the token came in time, however long it takes to check
 	}
 	who, v := s.srv.authenticate(context.Background(), f.Token)
-	old := s.identity()
 	switch {
 	case v.code != 0 && old == nil:
 		s.Close(v.code, v.reason)
@@ -63,6 +76,15 @@ func (s *Session) auth(f *clientFrame) {
 	}
 }
 
+// stopClock stops waiting for a token.
+func (s *Session) stopClock() {
+	s.mu.Lock()
+	if s.closing == 0 && s.timer != nil {
+		s.timer.Stop()
+	}
+	s.mu.Unlock()
+}
+
 func (s *Session) welcome(who *audience.Identity) {
 	s.Send(welcomeFrame(s, who))
 	s.mu.Lock()
@@ -72,7 +94,8 @@ func (s *Session) welcome(who *audience.Identity) {
 	s.mu.Unlock()
 }
 
-// renew goes on with a fresh token. Where it changes what may be seen, what was delivered may be older than that.
+// renew goes on with a fresh token. Where it changes what may be seen, what was delivered may be older than that, and
+// what still waits was judged by the grants that are gone.
 func (s *Session) renew(old, who *audience.Identity) {
 	s.mu.Lock()
 	s.who = who
@@ -82,14 +105,17 @@ func (s *Session) renew(old, who *audience.Identity) {
 	if slices.Equal(old.Grants, who.Grants) {
 		return
 	}
-	told := map[string]bool{}
+	var channels []*router.Channel
 	for _, sub := range subs {
-		c := sub.Channel()
-		if told[c.Name()] {
-			continue
+		if c := sub.Channel(); !slices.Contains(channels, c) {
+			channels = append(channels, c)
+			c.Regrant(s, who.Grants)
 		}
-		told[c.Name()] = true
-		c.Regrant(s, who.Grants)
+	}
+	s.mu.Lock()
+	s.q.dropEvents()
+	s.mu.Unlock()
+	for _, c := range channels {
 		s.Resync(change.Notice{Channel: c.Name(), Reason: "grants_changed"}, "")
 	}
 }

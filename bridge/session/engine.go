@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,17 +20,18 @@ import (
 type engine struct {
 	ws *websocket.Conn
 	br *bufio.Reader
-	// s is nil while the engine is idle. The library puts a finalizer on its connection, which may look here.
+	// s is nil while the engine is idle; a timer of the library's may look here.
 	s atomic.Pointer[Session]
 
 	// State of the session that is being read, of the goroutine that reads it.
-	early    []byte // bytes that came with the handshake
-	parked   bool   // reads at a boundary don't wait
-	boundary bool   // the next read would begin a frame
-	message  bool   // inside a message of several reads
-	some     bool   // something was read since the session was woken
-	full     bool   // the last read filled its buffer: there may be more
-	began    time.Time
+	early    []byte    // bytes that came with the handshake
+	parked   bool      // reads at a boundary don't wait
+	boundary bool      // the next read would begin a frame
+	message  bool      // inside a message of several reads
+	some     bool      // something was read since the session was woken
+	full     bool      // the last read filled its buffer: there may be more
+	began    time.Time // when the message at hand was first waited for
+	size     int       // bytes on the wire of the message at hand, and of the control frames between
 	slot     *slot
 	out      []byte // pieces of a frame that the library is writing
 	op       readOp
@@ -67,6 +69,9 @@ func (e *engine) accept(w http.ResponseWriter, r *http.Request, protocol string)
 	if err != nil {
 		return err
 	}
+	// The session closes its socket itself. What has a finalizer is never collected while it is part of a cycle, and a
+	// session that is being read is one.
+	runtime.SetFinalizer(ws, nil)
 	ws.SetReadLimit(maxFrame)
 	e.ws = ws
 	return nil
@@ -139,12 +144,8 @@ func (e *engine) give(s *Session, idle bool) {
 		e.early, e.slot, e.out = nil, nil, nil
 		select {
 		case engines <- e:
-			return
 		default:
 		}
-	}
-	if e.ws != nil {
-		_ = e.ws.CloseNow() // takes the finalizer off, which would keep it for one more collection
 	}
 }
 

@@ -156,6 +156,10 @@ func (s *Session) begin(who *audience.Identity) bool {
 // control handles a ping or pong: it ends a frame, and counts as one. It tells whether to answer.
 func (s *Session) control() bool {
 	s.atBoundary()
+	if !s.alive() {
+		s.yield()
+		return false
+	}
 	now := time.Now().UnixMilli()
 	if s.limit.take(now, float32(s.srv.cfg.Server.FramesPerSecond)) {
 		return true
@@ -179,6 +183,8 @@ func (srv *Server) admit(s *Session) verdict {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch c := srv.cfg.Server; {
+	case srv.draining.Load(): // since the handshake began: Drain may not have seen the session
+		return verdict{closeDraining, "draining; retry_ms=500"}
 	case srv.Stats.Open.Load() > int64(c.MaxConnections):
 		return verdict{closeConnectionLimit, "this server has too many connections"}
 	case srv.addresses[s.address] > c.MaxConnectionsPerAddress:

@@ -87,15 +87,22 @@ func (s *Session) leave() {
 	}
 }
 
-// queueControl queues the library's pong or close frame; after a close frame of ours nothing may follow.
+// queueControl queues the library's pong or close frame; after a close frame of ours nothing may follow. Pongs count to
+// the queue's bounds: a peer may ask for them and read slowly.
 func (s *Session) queueControl(frame []byte) {
 	s.mu.Lock()
 	if s.closing != 0 {
 		s.mu.Unlock()
 		return
 	}
-	s.q.append(change.NewRaw(frame))
-	if frame[0]&0xf == 0x8 {
+	m := change.NewRaw(frame)
+	switch {
+	case frame[0]&0xf != 0x8:
+		if !s.q.push(m) {
+			s.overflowLocked()
+		}
+	default:
+		s.q.append(m)
 		s.closing = closeNormal
 		if len(frame) >= 4 {
 			s.closing = int(binary.BigEndian.Uint16(frame[2:]))

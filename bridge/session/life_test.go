@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -62,24 +61,13 @@ func TestSlowConsumer(t *testing.T) {
 	await(t, r, "rowfeed_session_closes_total{code=\"4001\"} 1")
 }
 
-// nextOrEnd is next, with opcode 0 at the connection's end.
+// nextOrEnd returns the next frame, with opcode 0 at the connection's end, be it in the middle of a frame.
 func (c *rawConn) nextOrEnd() (byte, string) {
-	var h [4]byte
-	if _, err := io.ReadFull(c.r, h[:2]); err != nil {
+	op, p, err := c.read()
+	if err != nil {
 		return 0, ""
 	}
-	n := int(h[1])
-	if n == 126 {
-		if _, err := io.ReadFull(c.r, h[2:]); err != nil {
-			return 0, ""
-		}
-		n = int(h[2])<<8 | int(h[3])
-	}
-	p := make([]byte, n)
-	if _, err := io.ReadFull(c.r, p); err != nil {
-		return 0, ""
-	}
-	return h[0] & 0xf, string(p)
+	return op, p
 }
 
 // await polls the bridge's metrics, as an operator does, until a line is there.

@@ -92,7 +92,7 @@ func (p *poller) run(read func(*Session)) {
 	events := make([]unix.EpollEvent, 256)
 	for {
 		n, err := unix.EpollWait(p.fd, events, -1)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -128,7 +128,7 @@ func (p *poller) release() {
 func (op *readOp) call(fd uintptr) bool {
 	for {
 		op.n, op.errno = unix.Read(int(fd), op.p)
-		if op.errno != syscall.EINTR {
+		if !errors.Is(op.errno, syscall.EINTR) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"sync"
+	"time"
 )
 
 // readWorkers bounds how many sessions are read at the same time.
@@ -16,13 +17,21 @@ var messages = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b 
 type slot struct {
 	pool      chan struct{}
 	held      bool
-	straggler bool
+	since     time.Time // when the worker first waited for the rest of a message
+	straggler string    // as whose straggler it is counted; empty: not
 }
 
 func (sl *slot) release() {
 	if sl.held {
 		sl.held = false
 		<-sl.pool
+	}
+}
+
+// yield gives the reader's place in the pool to others, before it goes on with what takes long.
+func (s *Session) yield() {
+	if s.in.slot != nil {
+		s.in.slot.release()
 	}
 }
 
@@ -33,16 +42,20 @@ func (srv *Server) read(s *Session) {
 }
 
 // straggle counts a reader that waits for the rest of a message; false when its user has too many of them.
-func (srv *Server) straggle(s *Session, n int) bool {
+func (srv *Server) straggle(s *Session, sl *slot) bool {
+	sl.straggler = s.address
+	if id := s.identity(); id != nil {
+		sl.straggler = userKey(id)
+	}
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	key := s.address
-	if id := s.identity(); id != nil {
-		key = userKey(id)
-	}
-	srv.stragglers[key] += n
-	if srv.stragglers[key] <= 0 {
-		delete(srv.stragglers, key)
-	}
-	return srv.stragglers[key] <= maxStragglers
+	srv.stragglers[sl.straggler]++
+	return srv.stragglers[sl.straggler] <= maxStragglers
+}
+
+// arrive undoes straggle, by the same name: the session may have got its user since.
+func (srv *Server) arrive(sl *slot) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	decrement(srv.stragglers, sl.straggler)
 }

@@ -58,7 +58,7 @@ func (q *queue) merge() {
 		key  string
 	}
 	newer := make(map[row]bool)
-	first := q.untouchable()
+	first := q.begun()
 	q.takeApart(first)
 	to := len(q.items)
 	for i := len(q.items) - 1; i >= first; i-- {
@@ -77,14 +77,6 @@ func (q *queue) merge() {
 	n := copy(q.items[first:], q.items[to:])
 	clear(q.items[first+n:])
 	q.items = q.items[:first+n]
-}
-
-// untouchable returns the position after what is with the writer or already partly on the wire.
-func (q *queue) untouchable() int {
-	if q.inflight == 0 && q.offset > 0 {
-		return q.head + 1
-	}
-	return q.head + q.inflight
 }
 
 // takeApart puts the parts of joined messages in their place.
@@ -145,9 +137,32 @@ func (q *queue) advance(n int) (written int) {
 	return written
 }
 
-// cut drops all that has not begun to leave: after a partial frame nothing but its rest may be written.
+// begun returns the position after what has begun to leave: after a partial frame nothing but its rest may be written.
+func (q *queue) begun() int {
+	if q.inflight == 0 && q.offset > 0 {
+		return q.head + 1
+	}
+	return q.head + q.inflight
+}
+
+// dropEvents drops the events that have not begun to leave; answers and control frames stay.
+func (q *queue) dropEvents() {
+	keep := q.begun()
+	for _, m := range q.items[keep:] {
+		if m.Op != 0 {
+			q.bytes -= len(m.Frame())
+			continue
+		}
+		q.items[keep] = m
+		keep++
+	}
+	clear(q.items[keep:])
+	q.items = q.items[:keep]
+}
+
+// cut drops all that has not begun to leave.
 func (q *queue) cut() {
-	keep := q.untouchable()
+	keep := q.begun()
 	for i := keep; i < len(q.items); i++ {
 		q.bytes -= len(q.items[i].Frame())
 		q.items[i] = nil

@@ -67,6 +67,41 @@ func TestQueueMergeSparesInflight(t *testing.T) {
 	}
 }
 
+// What is half on the wire is not replaced, though no writer has it at the moment.
+func TestQueueMergeSparesBegun(t *testing.T) {
+	t.Parallel()
+	var q queue
+	for range 3 {
+		q.append(message("a", change.Update, change.Whole, true, 10))
+	}
+	first := q.items[0]
+	q.views(nil, 2)
+	q.advance(5)
+	q.merge()
+	if q.len() != 2 || q.items[q.head] != first {
+		t.Errorf("want the half-written one and the newest, got %d", q.len())
+	}
+	q.dropEvents()
+	if q.len() != 1 || q.items[q.head] != first || q.bytes != len(first.Frame()) {
+		t.Errorf("want the half-written one only, got %d of %d bytes", q.len(), q.bytes)
+	}
+}
+
+// Pongs wait within the bounds too.
+func TestQueueBoundsPongs(t *testing.T) {
+	t.Parallel()
+	s := &Session{srv: &Server{}}
+	for range 2 * maxQueueBytes / 127 {
+		s.queueControl(append([]byte{0x8a, 125}, make([]byte, 125)...))
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if s.closing != closeSlowConsumer || s.q.bytes > maxQueueBytes {
+		t.Errorf("closing %d with %d bytes of pongs queued", s.closing, s.q.bytes)
+	}
+}
+
 func TestQueueBounds(t *testing.T) {
 	t.Parallel()
 	var q queue
@@ -140,7 +175,7 @@ func TestQueueTakesApart(t *testing.T) {
 	first := len(q.views(nil, 1)[0])
 	q.advance(5)
 	q.merge()
-	if got, want := keys(&q), "\x000 au0 bu0 "; got != want {
+	if got, want := keys(&q), "u0 au0 bu0 "; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if n := q.advance(first - 5); n != 2 || q.len() != 2 {

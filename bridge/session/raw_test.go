@@ -83,21 +83,30 @@ func (c *rawConn) next() (byte, string) {
 
 func (c *rawConn) any() (byte, string) {
 	c.t.Helper()
+	op, p, err := c.read()
+	if err != nil {
+		c.t.Fatalf("read frame: %v", err)
+	}
+	return op, p
+}
+
+// read reads one frame.
+func (c *rawConn) read() (op byte, payload string, err error) {
 	var h [2]byte
 	if _, err := io.ReadFull(c.r, h[:]); err != nil {
-		c.t.Fatalf("read frame: %v", err)
+		return 0, "", err
 	}
 	n := int(h[1])
 	if n == 126 {
 		var l [2]byte
-		io.ReadFull(c.r, l[:])
+		if _, err := io.ReadFull(c.r, l[:]); err != nil {
+			return 0, "", err
+		}
 		n = int(binary.BigEndian.Uint16(l[:]))
 	}
 	p := make([]byte, n)
-	if _, err := io.ReadFull(c.r, p); err != nil {
-		c.t.Fatalf("read frame: %v", err)
-	}
-	return h[0] & 0xf, string(p)
+	_, err = io.ReadFull(c.r, p)
+	return h[0] & 0xf, string(p), err
 }
 
 // code returns the close code of the next frame, which must be a close frame.

@@ -21,10 +21,11 @@ var errIdle = errors.New("nothing to read")
 var errFlood = errors.New("too many frames")
 
 // Limits of an unfinished message: after graceRead its reader stops counting as a pool worker, after maxRead the
-// session ends.
+// session ends; and so it does after maxWire bytes, since empty fragments add nothing to a message's length.
 const (
 	graceRead = 50 * time.Millisecond
 	maxRead   = 10 * time.Second
+	maxWire   = 8 * maxFrame
 )
 
 // Read implements io.Reader for the library.
@@ -33,6 +34,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	s := in.s.Load()
 	if s == nil {
 		return 0, net.ErrClosed
+	}
+	if in.size > maxWire {
+		s.Close(closeFlood, "too many frames")
+		return 0, errFlood
 	}
 	if len(in.early) > 0 {
 		n := copy(p, in.early)
@@ -68,28 +73,35 @@ func (c *conn) Read(p []byte) (int, error) {
 func (s *Session) took(n, room int) int {
 	if n > 0 {
 		s.in.boundary, s.in.some, s.in.full = false, true, n == room
+		s.in.size += n
 		s.lastIn.Store(time.Now().UnixMilli())
 	}
 	return n
 }
 
-// readRest waits for the rest of a frame that has begun. A sender that is slower than graceRead must not hold a worker.
+// readRest waits for the rest of a frame that has begun. All that a worker waits for, however many messages it reads,
+// stays below graceRead; after that the reader is a straggler. The deadline goes with the wait: a later non-blocking
+// read would fail by it too.
 func (s *Session) readRest(p []byte) (int, error) {
-	in := s.in
+	in, sl := s.in, s.in.slot
+	now := time.Now()
 	if in.began.IsZero() {
-		in.began = time.Now()
+		in.began = now
 	}
-	if in.slot.held {
-		s.nc.SetReadDeadline(time.Now().Add(graceRead))
+	defer s.nc.SetReadDeadline(time.Time{})
+	if sl.straggler == "" {
+		if sl.since.IsZero() {
+			sl.since = now
+		}
+		s.nc.SetReadDeadline(sl.since.Add(graceRead))
 		n, err := s.nc.Read(p)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return s.took(n, len(p)), err
 		}
-		in.slot.release()
-		if !s.srv.straggle(s, 1) {
+		sl.release()
+		if !s.srv.straggle(s, sl) {
 			return 0, errFlood
 		}
-		in.slot.straggler = true
 	}
 	s.nc.SetReadDeadline(in.began.Add(maxRead))
 	n, err := s.nc.Read(p)
@@ -98,6 +110,9 @@ func (s *Session) readRest(p []byte) (int, error) {
 
 // atBoundary tells the reading side that a frame has ended.
 func (s *Session) atBoundary() {
+	if !s.in.message {
+		s.in.began, s.in.size = time.Time{}, 0
+	}
 	s.in.boundary = !s.in.message && s.in.br.Buffered() == 0 && len(s.in.early) == 0
 }
 
@@ -109,14 +124,11 @@ func (s *Session) work(sl *slot) {
 		in = anEngine()
 		in.take(s)
 	}
-	in.slot, in.some, in.full, in.parked, in.began = sl, false, false, true, time.Time{}
+	in.slot, in.some, in.full, in.parked = sl, false, false, true
 	s.atBoundary()
 	err := s.readMessages()
-	if sl.straggler {
-		s.srv.straggle(s, -1)
-	}
-	if !in.began.IsZero() {
-		s.nc.SetReadDeadline(time.Time{})
+	if sl.straggler != "" {
+		s.srv.arrive(sl)
 	}
 	if errors.Is(err, errIdle) {
 		in.give(s, true)
@@ -162,7 +174,7 @@ func (s *Session) accept(typ websocket.MessageType, b []byte) error {
 	case !utf8.Valid(b):
 		s.Close(closeInvalidText, "invalid UTF-8")
 	case !s.alive():
-		return nil // only the peer's close frame is still awaited
+		s.yield() // only the peer's close frame is still awaited, whatever comes before it
 	case !s.spend():
 		return nil
 	case !s.plain:
@@ -199,7 +211,8 @@ func (s *Session) readFailed(err error) {
 	case code != -1:
 		s.noteClose(int(code))
 	case errors.Is(err, websocket.ErrMessageTooBig), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, errFlood), errors.As(err, &ne):
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, errFlood),
+		errors.As(err, &ne):
 	default:
 		s.Close(closeProtocol, "protocol error") // the library has said which, if it could
 	}
@@ -230,6 +243,13 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 			return b, err
 		}
 	}
+}
+
+// ended tells that the connection is, or is being, closed.
+func (s *Session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // alive tells that neither side has said goodbye.

@@ -189,6 +189,8 @@ func (srv *Server) park(s *Session) {
 	if err := srv.poller.arm(s); err != nil {
 		srv.poller.disarm(s)
 		s.kill()
+	} else if s.ended() {
+		srv.poller.disarm(s) // kill may have come before the session had its place
 	}
 }
 

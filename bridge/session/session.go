@@ -70,10 +70,15 @@ func (s *Session) queue(m *change.Message) bool {
 		return false
 	}
 	if !s.q.push(m) {
-		s.srv.Stats.Overflows.Add(1)
-		s.closeLocked(closeSlowConsumer, "slow_consumer")
+		s.overflowLocked()
 	}
 	return s.wantsWriter()
+}
+
+// overflowLocked ends a session whose queue has passed its bounds; s.mu is held.
+func (s *Session) overflowLocked() {
+	s.srv.Stats.Overflows.Add(1)
+	s.closeLocked(closeSlowConsumer, "slow_consumer")
 }
 
 // wantsWriter claims the session for a writer where it has none and something waits; s.mu is held.

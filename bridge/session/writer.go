@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -133,7 +134,7 @@ func (p *pen) flush(s *Session) {
 		}
 		if again {
 			s.mu.Unlock()
-			go s.drain()
+			s.srv.wg.Go(s.drain)
 			return
 		}
 	}
@@ -184,15 +185,17 @@ func (s *Session) drain() {
 	}
 }
 
-// writeAll writes bufs, giving up when no byte moved for stallTimeout.
+// writeAll writes bufs, giving up when no byte moved for stallTimeout. It leaves no deadline behind: once past, it
+// would fail the next non-blocking write too.
 func (s *Session) writeAll(bufs [][]byte) (int, error) {
+	defer s.nc.SetWriteDeadline(time.Time{})
 	vec := net.Buffers(append([][]byte(nil), bufs...))
 	total := 0
 	for {
 		s.nc.SetWriteDeadline(time.Now().Add(stallTimeout))
 		n, err := vec.WriteTo(s.nc)
 		total += int(n)
-		if ne, ok := err.(net.Error); ok && ne.Timeout() && n > 0 {
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() && n > 0 {
 			continue // slow, but moving
 		}
 		return total, err
