@@ -38,6 +38,7 @@ type Options struct {
 // Stats counts what a feed did since the start.
 type Stats struct {
 	Sweeps     atomic.Uint64
+	Glances    atomic.Uint64 // sweeps of the hot slot alone, of these
 	Changes    atomic.Uint64
 	Missed     atomic.Uint64 // heartbeat sweeps that found changes without having been woken
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
@@ -70,7 +71,11 @@ type Feed struct {
 	id           int16
 	notify       atomic.Pointer[string]
 	polling      bool // no notification is to be expected
-	prev         *snapshot
+	slotSeconds  int
+	tables       []uint32  // oids of the ring's tables
+	prev         *snapshot // of the last sweep of all slots
+	hot          *hot      // nil: all slots have to be swept
+	turn         turn
 	horizon      uint64    // highest transaction that was truncated away, as of prev
 	floor        *snapshot // what is visible in it needs no remembering; of the last tick, or where the feed began
 	safe         *tick     // the last one swept; nil before the first
@@ -156,6 +161,8 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	var id int16
 	var now []byte
 	var silent, known bool
+	var seconds int
+	var tables []uint32
 	var xid, nonce *string
 	if f.safe != nil {
 		text := strconv.FormatUint(f.safe.xid, 10)
@@ -165,7 +172,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
 			now = append(now, r.RawValues()[4]...)
-			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent, &f.installation, &known)
+			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent, &f.installation, &known, &seconds, &tables)
 		})
 	}
 	switch {
@@ -189,6 +196,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	if f.relations, err = loadRelations(ctx, conn, f.o.Schema); err != nil {
 		return nil, err
 	}
+	f.slotSeconds, f.tables = seconds, tables
 	f.id, f.polling = id, silent || f.o.Wake == "sweep"
 	f.notify.Store(&notify)
 	f.place(epochOf(fingerprint), current, horizon.xmin, known)
@@ -197,7 +205,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 			return nil, fmt.Errorf("write tick: %w", err)
 		}
 	}
-	return newSweeper(ctx, conn, f.o.Schema)
+	return newSweeper(ctx, conn, f.o.Schema, seconds)
 }
 
 // place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
@@ -215,6 +223,7 @@ func (f *Feed) place(epoch string, current *snapshot, horizon uint64, known bool
 		reason = "other_epoch"
 	}
 	f.epoch, f.horizon = epoch, horizon
+	f.hot, f.turn = nil, turn{slot: -1}
 	if first || reason != "" {
 		f.prev, f.floor, f.safe = current, current, nil
 		clear(f.recent)

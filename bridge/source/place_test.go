@@ -223,3 +223,23 @@ func TestServerPutBack(t *testing.T) {
 	d.Exec(t, `update item set n = 3 where id = 3`)
 	d.want(t, "3=3")
 }
+
+// While one slot is swept alone, what is in another (a clock was set) comes with the heartbeat, and nothing twice.
+func TestOtherSlot(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, wide, channels("auto"))
+	n := 0
+	for d.feed.Stats.Glances.Load() < 3 {
+		n++
+		d.Exec(t, `update item set n = $1 where id = 1`, n)
+		d.want(t, fmt.Sprintf("1=%d", n))
+	}
+	for slot := range 3 { // two of them are not the current one
+		d.Exec(t, fmt.Sprintf(`insert into rowfeed.change_%d select pg_current_xact_id(), pg_current_wal_insert_lsn(),
+			clock_timestamp(), capture, channel, 0, op, old, new from rowfeed.change where op = 'u' order by lsn desc limit 1`, slot))
+		d.want(t, fmt.Sprintf("1=%d", n))
+	}
+	n++
+	d.Exec(t, `update item set n = $1 where id = 1`, n)
+	d.want(t, fmt.Sprintf("1=%d", n))
+}

@@ -19,11 +19,13 @@ const (
 	colOp
 	colOld
 	colNew
+	colTable
 	sweepColumns
 )
 
 var (
 	errRow         = errors.New("read outbox row: unexpected format")
+	errRetention   = errors.New("database.retention was changed meanwhile")
 	errReinstalled = errors.New("rowfeed was removed and installed again meanwhile")
 )
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ var (
 	capturesSQL string
 	//go:embed queries/sweep.sql
 	sweepSQL string
+	//go:embed queries/glance.sql
+	glanceSQL string
 	//go:embed queries/slot.sql
 	slotSQL string
 )
@@ -52,32 +55,81 @@ func epochOf(fingerprint string) string {
 // sweeper holds a connection's prepared sweeps and the memory that each of them uses again.
 type sweeper struct {
 	conn    *pgconn.PgConn
-	quiet   string // nothing was in progress before
-	busy    string // something was
-	values  [2][]byte
-	xip     []byte
+	memory  []byte
+	values  [][]byte
 	formats []int16
 	rows    [2]change.Row
 	change  change.Change
 }
 
-func newSweeper(ctx context.Context, conn *pgx.Conn, schema string) (*sweeper, error) {
-	s := &sweeper{conn: conn.PgConn(), quiet: "rowfeed_quiet", busy: "rowfeed_busy", formats: []int16{1}}
-	const began, ended = "xid >= $2::xid8", "xid = any ($3::xid8[])"
-	for name, conditions := range map[string][]string{s.quiet: {began}, s.busy: {began, ended}} {
-		var parts []string
-		for _, what := range conditions {
-			for slot := range slots {
-				table := pgx.Identifier{schema, "change_" + strconv.Itoa(slot)}.Sanitize()
-				parts = append(parts, strings.NewReplacer("{table}", table, "{what}", what).Replace(strings.TrimSpace(slotSQL)))
-			}
-		}
-		sql := strings.ReplaceAll(render(sweepSQL, schema), "{slots}", strings.Join(parts, "\n    union all\n"))
+// The prepared statements: of all slots or of one, with transactions that were in progress or (quiet) without.
+const (
+	sweepAll   = "rowfeed_sweep"
+	sweepQuiet = "rowfeed_sweep_quiet"
+)
+
+var (
+	glanceAll   = [slots]string{"rowfeed_glance_0", "rowfeed_glance_1", "rowfeed_glance_2"}
+	glanceQuiet = [slots]string{"rowfeed_glance_quiet_0", "rowfeed_glance_quiet_1", "rowfeed_glance_quiet_2"}
+)
+
+func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds int) (*sweeper, error) {
+	s := &sweeper{conn: conn.PgConn(), formats: []int16{1}}
+	const began, ended = "xid >= $%d::xid8", "xid = any ($%d::xid8[])"
+	part := func(slot int, what string, parameter int) string {
+		table := pgx.Identifier{schema, "change_" + strconv.Itoa(slot)}.Sanitize()
+		return strings.NewReplacer("{table}", table, "{what}", fmt.Sprintf(what, parameter)).Replace(strings.TrimRight(slotSQL, "\n"))
+	}
+	now := fmt.Sprintf("floor(date_part('epoch', clock_timestamp()) / %d)::int8 %% %d", slotSeconds, slots)
+	prepare := func(name, sql string, parts []string) error {
+		sql = strings.NewReplacer("{slot}", now, "{slots}", strings.Join(parts, "\n    union all\n")).Replace(render(sql, schema))
 		if _, err := s.conn.Prepare(ctx, name, sql, nil); err != nil {
-			return nil, fmt.Errorf("prepare sweep: %w", err)
+			return fmt.Errorf("prepare sweep: %w", err)
+		}
+		return nil
+	}
+	var news, olds []string
+	for slot := range slots {
+		n, o := part(slot, began, 2), part(slot, ended, 3)
+		if err := prepare(glanceQuiet[slot], glanceSQL, []string{n}); err != nil {
+			return nil, err
+		}
+		if err := prepare(glanceAll[slot], glanceSQL, []string{n, o}); err != nil {
+			return nil, err
+		}
+		news = append(news, part(slot, began, 2+slot))
+		olds = append(olds, part(slot, ended, 2+slots+slot))
+	}
+	if err := prepare(sweepQuiet, sweepSQL, news); err != nil {
+		return nil, err
+	}
+	return s, prepare(sweepAll, sweepSQL, append(news, olds...))
+}
+
+// query runs the sweep for what is new in the slots since the snapshots up to which each was read.
+func (s *sweeper) query(ctx context.Context, all, quiet string, channel int16, since []*snapshot) *pgconn.ResultReader {
+	s.memory, s.values = binary.BigEndian.AppendUint16(s.memory[:0], uint16(channel)), s.values[:0]
+	ends := []int{len(s.memory)}
+	name := quiet
+	for _, prev := range since {
+		s.memory = binary.BigEndian.AppendUint64(s.memory, prev.xmax)
+		ends = append(ends, len(s.memory))
+		if len(prev.xip) > 0 {
+			name = all
 		}
 	}
-	return s, nil
+	if name == all {
+		for _, prev := range since {
+			s.memory = appendXids(s.memory, prev.xip)
+			ends = append(ends, len(s.memory))
+		}
+	}
+	from := 0
+	for _, to := range ends {
+		s.values = append(s.values, s.memory[from:to:to])
+		from = to
+	}
+	return s.conn.ExecPrepared(ctx, name, s.values, s.formats, s.formats)
 }
 
 // sweeps sweeps on each wake-up and heartbeat until the connection fails.
@@ -98,7 +150,11 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 			woken = true
 		case <-timer.C:
 		}
-		n, err := f.sweep(ctx, s)
+		read := f.sweep
+		if woken && f.hot != nil && !f.hot.over {
+			read = f.glance
+		}
+		n, err := read(ctx, s)
 		if err != nil {
 			return err
 		}
@@ -138,28 +194,63 @@ func rest(ctx context.Context, d time.Duration) {
 
 // batch is what a sweep has come to.
 type batch struct {
+	all        bool      // of all slots
 	next       *snapshot // the sweep's own
+	slot       int       // of the time when it ran
 	last       *tick     // the newest that it read
 	changes    int
 	reloaded   bool // decoders were read anew
 	unreadable bool // a change without a decoder was told
 }
 
-// sweep reads what became visible since the previous sweep and hands it on. It returns how many changes there were.
+// sweep reads what became visible in all slots since they were read, and hands it on. It returns how many changes there
+// were.
 func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
-	var result *pgconn.ResultReader
-	s.values[0] = binary.BigEndian.AppendUint16(s.values[0][:0], uint16(f.id))
-	s.values[1] = binary.BigEndian.AppendUint64(s.values[1][:0], f.prev.xmax)
-	if len(f.prev.xip) == 0 {
-		result = s.conn.ExecPrepared(ctx, s.quiet, s.values[:], s.formats, s.formats)
-	} else {
-		s.xip = appendXids(s.xip[:0], f.prev.xip)
-		result = s.conn.ExecPrepared(ctx, s.busy, [][]byte{s.values[0], s.values[1], s.xip}, s.formats, s.formats)
+	since := []*snapshot{f.prev, f.prev, f.prev}
+	if f.hot != nil {
+		since[f.hot.slot] = f.hot.prev
 	}
+	b := batch{all: true}
+	if err := f.run(ctx, s, s.query(ctx, sweepAll, sweepQuiet, f.id, since), &b); err != nil {
+		return b.changes, err
+	}
+	f.prev = b.next
+	last := b.last
+	if f.hot != nil && f.hot.tick != nil && (last == nil || last.snapshot.before(f.hot.tick.snapshot)) {
+		last = f.hot.tick
+	}
+	if last != nil {
+		f.settle(last)
+	}
+	f.heat(b.slot)
+	return b.changes, nil
+}
+
+// glance is a sweep of the hot slot alone: half the work.
+func (f *Feed) glance(ctx context.Context, s *sweeper) (int, error) {
+	h := f.hot
 	var b batch
+	result := s.query(ctx, glanceAll[h.slot], glanceQuiet[h.slot], f.id, []*snapshot{h.prev})
+	if err := f.run(ctx, s, result, &b); err != nil {
+		return b.changes, err
+	}
+	f.Stats.Glances.Add(1)
+	h.prev = b.next
+	if b.last != nil && (h.tick == nil || h.tick.snapshot.before(b.last.snapshot)) {
+		h.tick = b.last
+	}
+	if b.slot != h.slot {
+		f.ring() // the ring has turned
+		h.over = true
+	}
+	return b.changes, nil
+}
+
+// run hands on what a sweep has found.
+func (f *Feed) run(ctx context.Context, s *sweeper, result *pgconn.ResultReader, b *batch) error {
 	var failed error
 	for failed == nil && result.NextRow() {
-		failed = f.take(ctx, s, result.Values(), &b)
+		failed = f.take(ctx, s, result.Values(), b)
 	}
 	if b.changes > 0 {
 		f.o.Handler.Swept()
@@ -171,17 +262,13 @@ func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 		failed = errRow
 	}
 	if failed != nil {
-		return b.changes, fmt.Errorf("sweep: %w", failed)
+		return fmt.Errorf("sweep: %w", failed)
 	}
-	f.prev = b.next
 	f.seen.Store(b.next)
-	if b.last != nil {
-		f.settle(b.last)
-	}
 	f.Stats.Sweeps.Add(1)
 	f.Stats.Changes.Add(uint64(b.changes))
 	f.Stats.swept.Store(int64(time.Since(began)))
-	return b.changes, nil
+	return nil
 }
 
 // take takes one row of a sweep.
@@ -190,8 +277,19 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 		return errRow
 	}
 	if b.next == nil {
+		if len(raw[colDepth]) != 2 {
+			return errRow
+		}
+		b.slot = int(binary.BigEndian.Uint16(raw[colDepth]))
+		if !b.all {
+			b.next, err = parseSnapshot(raw[colSnapshot])
+			return err
+		}
 		b.next, err = f.opening(raw)
 		return err
+	}
+	if len(raw[colTable]) != 4 || !slices.Contains(f.tables, binary.BigEndian.Uint32(raw[colTable])) {
+		return errReinstalled
 	}
 	id, capture, err := decode(raw, &s.change, &s.rows)
 	if err != nil {
@@ -223,6 +321,12 @@ func (f *Feed) opening(raw [][]byte) (*snapshot, error) {
 	}
 	if binary.BigEndian.Uint32(raw[colCapture]) != f.installation {
 		return nil, errReinstalled
+	}
+	var room change.Row
+	if seconds, err := textArray(raw[colNew], &room); err != nil || len(seconds) != 1 {
+		return nil, errRow
+	} else if string(seconds[0]) != strconv.Itoa(f.slotSeconds) {
+		return nil, errRetention
 	}
 	next, err := parseSnapshot(raw[colSnapshot])
 	if err != nil {

@@ -9,6 +9,8 @@ select s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_l
        current_setting('max_prepared_transactions')::int > 0 as silent,
        i.tableoid as installation,
        exists (select from {schema}.change k
-               where k.channel = c.id and k.xid = $2::text::xid8 and k.op = 'k' and k.new[2] = $3) as known
+               where k.channel = c.id and k.xid = $2::text::xid8 and k.op = 'k' and k.new[2] = $3) as known,
+       i.slot_seconds,
+       array['{schema}.change_0'::regclass, '{schema}.change_1'::regclass, '{schema}.change_2'::regclass]::oid[] as tables
 from {schema}.installation i, pg_control_system() s, {schema}.channel c, pg_database d
 where c.name = $1 and d.datname = current_database()
