@@ -55,14 +55,13 @@ type installedFunction struct {
 }
 
 type installedTrigger struct {
-	oid                       uint32 // of its table
-	schema, table, name       string
-	function                  string // empty: not one of ours
-	enabled                   string
-	kind                      int
-	clone                     bool
-	plain                     bool // no WHEN, no column list
-	wantedRow, wantedTruncate bool
+	oid                 uint32 // of its table
+	schema, table, name string
+	function            string // empty: not one of ours
+	enabled             string
+	kind                int
+	clone               bool
+	plain               bool // no WHEN, no column list
 }
 
 // Inspect reads what is there and compares it with what is wanted. It changes nothing and takes no lock that a write

@@ -60,6 +60,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	sweeps     = describe("source_sweeps_total", "Sweeps of the outbox.", "channel")
+	glances    = describe("source_glances_total", "Sweeps of the ring's current table alone, of these.", "channel")
 	changes    = describe("source_changes_total", "Changes read from the outbox.", "channel")
 	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes without having been woken.", "channel")
 	wakeups    = describe("source_wakeups_total", "Notifications that led to a sweep.", "channel")
@@ -77,12 +78,13 @@ var (
 	sentBytes  = describe("session_written_bytes_total", "Bytes written to sockets.")
 	overflows  = describe("session_overflows_total", "Queues that passed their bounds.")
 	resyncs    = describe("session_resyncs_total", "Resync notices to subscriptions.")
-	closes     = describe("session_closes_total", "Ended sessions by close code; 1006 is a connection that just ended.", "code")
+	closes     = describe("session_closes_total",
+		"Ended sessions by close code; 1006 is a connection that just ended, 0 a code of the peer's own.", "code")
 )
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sweeps, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
+	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
 		ch <- d
 	}
@@ -98,6 +100,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, c := range m.channels {
 		counter(sweeps, c.Feed.Sweeps.Load(), c.Name)
+		counter(glances, c.Feed.Glances.Load(), c.Name)
 		counter(changes, c.Feed.Changes.Load(), c.Name)
 		counter(missed, c.Feed.Missed.Load(), c.Name)
 		counter(wakeups, c.Feed.Wakeups.Load(), c.Name)

@@ -216,7 +216,7 @@ var kinds = []change.Kind{change.Integer, change.Numeric, change.Float, change.B
 // FuzzValue holds whatever the outbox may hold to become a valid frame. A json value is one by the database's word.
 func FuzzValue(f *testing.F) {
 	for i, v := range everyRow {
-		f.Add(uint8(i), []byte(v), i%2 == 0, false)
+		f.Add(uint8(i), v, i%2 == 0, false)
 	}
 	for i := range kinds {
 		f.Add(uint8(i), []byte("\"\\\xff\xe2\x80\xa8\x00"), false, true)

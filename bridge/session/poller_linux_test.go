@@ -44,9 +44,7 @@ func TestEndedIsCollected(t *testing.T) {
 	srv, addr := setup(t, 0)
 	p := dial(t, addr, "1")
 	until(t, "it is parked", func() bool { return parked(srv) == 1 })
-	s := srv.session(t)
-	session := weak.Make(s)
-	s = nil
+	session := weak.Make(srv.session(t))
 	p.Close()
 	until(t, "it has ended", func() bool { return srv.Stats.Open.Load() == 0 && parked(srv) == 0 })
 	until(t, "the session is collected", func() bool { runtime.GC(); return session.Value() == nil })

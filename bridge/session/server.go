@@ -97,7 +97,8 @@ func New(o Options) (*Server, error) {
 	if srv.poller, err = newPoller(); err != nil {
 		return nil, err
 	}
-	for range min(4, runtime.GOMAXPROCS(0)) {
+	// One writer to two processors: more of them get in the way of the feeds, and of each other.
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		srv.writers = append(srv.writers, newWriter())
 	}
 	return srv, nil

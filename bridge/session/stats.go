@@ -27,10 +27,14 @@ func (s *Stats) closed(code int) {
 	if s.closes == nil {
 		s.closes = map[int]uint64{}
 	}
+	if code < 1000 || code > 1015 && (code < closeDraining || code > closeFlood) {
+		code = 0
+	}
 	s.closes[code]++
 }
 
-// Closes returns how many sessions ended with each close code; 1006 stands for a connection that just ended.
+// Closes returns how many sessions ended with each close code; 1006 stands for a connection that just ended, and
+// 0 for a code of the peer's own.
 func (s *Stats) Closes() map[int]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

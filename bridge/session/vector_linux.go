@@ -25,13 +25,23 @@ func (v *vector) init() {
 
 func (v *vector) call(fd uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iov[0])), uintptr(len(v.iov)))
+		n, errno := v.write(fd)
 		if errno == unix.EINTR {
 			continue
 		}
 		v.n, v.errno = int(n), errno
 		return true // never let the runtime wait for the socket
 	}
+}
+
+// write spares the kernel the list where there is one buffer only.
+func (v *vector) write(fd uintptr) (n uintptr, errno syscall.Errno) {
+	if len(v.iov) == 1 {
+		n, _, errno = unix.Syscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(v.iov[0].Base)), uintptr(v.iov[0].Len))
+		return n, errno
+	}
+	n, _, errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iov[0])), uintptr(len(v.iov)))
+	return n, errno
 }
 
 // send writes what the socket takes. again tells that it is full.

@@ -156,7 +156,9 @@ func servePage(ctx context.Context, l net.Listener, h http.Handler) error {
 	if err := srv.Shutdown(stop); err != nil {
 		_ = srv.Close()
 	}
-	<-done
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve page: %w", err)
+	}
 	return nil
 }
 

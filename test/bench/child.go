@@ -63,7 +63,7 @@ func spawn(ctx context.Context, j job) (*child, error) {
 		return nil, fmt.Errorf("write job: %w", err)
 	}
 	if c.hello, err = c.ask(ctx, string(first)); err != nil {
-		c.stop()
+		_ = c.stop()
 		return nil, err
 	}
 	return c, nil

@@ -55,7 +55,7 @@ func newStage(ctx context.Context, profiles string) (*stage, error) {
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
 	if err := os.WriteFile(s.file(), settings, 0o600); err != nil {
-		s.close()
+		_ = s.close()
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
 	return s, nil

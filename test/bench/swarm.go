@@ -112,7 +112,7 @@ func (s *swarm) run(ctx context.Context) error {
 		for _, ev := range events[:max(n, 0)] {
 			n, err := unix.Read(int(ev.Fd), buf)
 			switch {
-			case err == unix.EAGAIN || err == unix.EINTR:
+			case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
 				continue
 			case err == nil && n == 0:
 				err = errors.New("ended by the server")
