@@ -53,18 +53,18 @@ channels:
 func TestSessionSettings(t *testing.T) {
 	t.Parallel()
 	r := rig.Prepare(t, expenses, approvals)
-	r.Exec(t, `alter database `+r.DB.Name+` set statement_timeout = '20ms'`)
+	r.Exec(t, `alter database `+r.DB.Name+` set statement_timeout = '80ms'`)
 	r.Exec(t, `alter database `+r.DB.Name+` set idle_session_timeout = '300ms'`)
 	r.Exec(t, `alter role rowfeed in database `+r.DB.Name+` set client_encoding = 'LATIN1'`)
 	r.Start(t)
 	c := r.Plain(t, "/ws/approvals", rig.User(900, "approver"))
-	r.Exec(t, `update expense set number = 'Réf.', status = 'sent' where id = 1`)
+	r.Exec(t, `set statement_timeout = 0; update expense set number = 'Réf.', status = 'sent' where id = 1`)
 	if f := c.Next(); f["message"] != "Réf. was sent" {
 		t.Errorf("got %v", f)
 	}
 	r.Exec(t, `set statement_timeout = 0; insert into expense (number, owner)
-		select repeat('x', 1000), 1 from generate_series(1, 20000)`)
-	await(t, r, "rowfeed_source_changes_total", 20001)
+		select repeat('x', 1000), 1 from generate_series(1, 60000)`)
+	await(t, r, "rowfeed_source_changes_total", 60001)
 	await(t, r, "rowfeed_source_sweeps_total", metric(t, r, "rowfeed_source_sweeps_total")+2) // two heartbeats
 	if n := metric(t, r, "rowfeed_source_reconnects_total"); n > 0 {
 		t.Errorf("%d lost connections", n)
