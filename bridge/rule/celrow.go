@@ -174,7 +174,7 @@ func celDouble(f float64) ref.Val {
 
 // shortened returns a real's value as its decimal says it: 0.1, not 0.10000000149011612, so that it equals a literal.
 func (c column) shortened(f float64) float64 {
-	if c.kind != real || math.IsNaN(f) || math.IsInf(f, 0) {
+	if c.kind != real || !(math.Abs(f) <= math.MaxFloat32) { // NaN, infinities, and what a wider column held
 		return f
 	}
 	var room [32]byte

@@ -214,7 +214,7 @@ func parseFloat(v []byte) (float64, bool) {
 // appendFloat appends the shortest decimal that reads back as f, in the notation of ECMAScript's Number::toString.
 func (c column) appendFloat(dst []byte, f float64) []byte {
 	size := 64
-	if c.kind == real {
+	if c.kind == real && math.Abs(f) <= math.MaxFloat32 { // else it was written when the column was wider
 		size = 32
 	}
 	format := byte('f')
