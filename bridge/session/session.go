@@ -29,12 +29,12 @@ type Session struct {
 	address string // of the client, as connection limits count it
 	lastIn  atomic.Int64
 
-	// subs is used by the reading side alone.
-	subs  []*router.Subscription
+	// limit and bad belong to the goroutine that reads.
 	limit bucket
 	bad   bucket
 
 	mu        sync.Mutex
+	subs      []*router.Subscription
 	who       *audience.Identity // nil until authenticated
 	q         queue
 	scheduled bool // a writer or a drain goroutine has it

@@ -41,13 +41,17 @@ func newWriter() *writer { return &writer{wake: make(chan struct{}, 1)} }
 
 func (w *writer) add(s *Session, wake bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.ready = append(w.ready, s)
-	idle := w.idle && (wake || len(w.ready) > maxKick)
-	if idle {
-		w.idle = false
+	if wake || len(w.ready) > maxKick {
+		w.rouse()
 	}
-	w.mu.Unlock()
-	if idle {
+}
+
+// rouse wakes the writer where it is idle; w.mu is held. The channel has room for the one wake that an idle writer gets.
+func (w *writer) rouse() {
+	if w.idle {
+		w.idle = false
 		w.wake <- struct{}{}
 	}
 }
@@ -62,9 +66,8 @@ func (w *writer) kick() {
 		return // it is at work already, or there is none
 	}
 	if n > maxKick {
-		w.idle = false
+		w.rouse()
 		w.mu.Unlock()
-		w.wake <- struct{}{}
 		return
 	}
 	copy(few[:], w.ready)
@@ -80,13 +83,9 @@ func (w *writer) kick() {
 
 func (w *writer) close() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.stop = true
-	idle := w.idle
-	w.idle = false
-	w.mu.Unlock()
-	if idle {
-		w.wake <- struct{}{}
-	}
+	w.rouse()
 }
 
 // run writes until close.

@@ -80,6 +80,7 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds 
 		table := pgx.Identifier{schema, "change_" + strconv.Itoa(slot)}.Sanitize()
 		return strings.NewReplacer("{table}", table, "{what}", fmt.Sprintf(what, parameter)).Replace(strings.TrimRight(slotSQL, "\n"))
 	}
+	// The slot of now as the triggers reckon it.
 	now := fmt.Sprintf("floor(date_part('epoch', clock_timestamp()) / %d)::int8 %% %d", slotSeconds, slots)
 	prepare := func(name, sql string, parts []string) error {
 		sql = strings.NewReplacer("{slot}", now, "{slots}", strings.Join(parts, "\n    union all\n")).Replace(render(sql, schema))

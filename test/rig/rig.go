@@ -5,6 +5,7 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -292,7 +293,7 @@ func (c *Client) Closed() websocket.CloseError {
 			continue
 		}
 		var ce websocket.CloseError
-		if !asClose(err, &ce) {
+		if !errors.As(err, &ce) {
 			c.t.Fatalf("want a close frame, got %v", err)
 		}
 		return ce
