@@ -64,7 +64,7 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
 		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
-			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake,
+			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,
 			Handler: &carrier{channel: c, log: log, metrics: b.metrics},
 			Log:     log,
 		})

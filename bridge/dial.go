@@ -111,6 +111,13 @@ func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
+// notify sends a notification through the pool, which shares no connection with a listener.
+func (b *Bridge) notify(ctx context.Context, channel, payload string) error {
+	_, err := b.pool.Exec(ctx, "select pg_notify($1, $2)", channel, payload)
+	b.leave(err)
+	return err
+}
+
 // SQLSTATEs of a server that has become a standby, or stands behind a proxy that now leads to one: PostgreSQL manual,
 // appendix A.
 const (
