@@ -33,6 +33,8 @@ type Options struct {
 	Schema  string // rowfeed's own
 	Channel string
 	Wake    string // auto, notify or sweep
+	// Notify sends a notification, not by a connection of the feed. Nil: whether the listener hears is not tried out.
+	Notify  func(ctx context.Context, channel, payload string) error
 	Handler Handler
 	Log     *zap.Logger
 }
@@ -42,12 +44,16 @@ type Stats struct {
 	Sweeps     atomic.Uint64
 	Glances    atomic.Uint64 // sweeps of the hot slot alone, of these
 	Changes    atomic.Uint64
-	Missed     atomic.Uint64 // heartbeat sweeps that found changes without having been woken
+	Missed     atomic.Uint64 // heartbeat sweeps that found changes, and no notification came up to the next
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
 	Reconnects atomic.Uint64
 	Lost       atomic.Uint64 // gaps told to subscribers
-	Listening  atomic.Bool
-	Connected  atomic.Bool
+
+	CanariesLost atomic.Uint64
+	Listening    atomic.Bool // LISTEN is in force, and the last canary came back
+	Deaf         atomic.Bool // the last canary did not come back
+	Polling      atomic.Bool // no notification is to be expected
+	Connected    atomic.Bool
 
 	swept atomic.Int64 // when the last sweep ended, from began on
 	lag   atomic.Int64 // nanoseconds
@@ -93,6 +99,10 @@ type Feed struct {
 	forgotten    map[uint64]struct{} // transactions with changes for which there was no room in recent
 	relations    map[int32]*change.Relation
 	relisten     atomic.Pointer[context.CancelFunc]
+	lines, line  atomic.Int64  // connections of the listener so far; the one on which LISTEN is in force, or 0
+	fresh        chan struct{} // LISTEN has come into force
+	heard        atomic.Uint64 // notifications, canaries not counted
+	canary       atomic.Pointer[canary]
 }
 
 // maxRecent bounds how many delivered changes are remembered between two ticks.
@@ -101,7 +111,7 @@ const maxRecent = 500_000
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
 	return &Feed{
-		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}),
+		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
 		history: NewHistory(historyLimit), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
 }
@@ -159,6 +169,9 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 		defer cancel()
 		conn.Close(ctx)
 	}()
+	if err := adopt(ctx, conn, f.o.Schema); err != nil {
+		return err
+	}
 	s, err := f.hello(ctx, conn)
 	if err != nil {
 		return err
@@ -212,6 +225,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	f.slotSeconds, f.tables = seconds, tables
 	f.id.Store(int32(id))
 	f.polling = silent || f.o.Wake == "sweep"
+	f.Stats.Polling.Store(f.polling)
 	f.notify.Store(&notify)
 	if !f.ready {
 		if old, err = f.oldTick(ctx, conn, horizon.Xmin); err != nil {

@@ -159,8 +159,10 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 	}
 	timer := time.NewTimer(0) // the first sweep is due at once: LISTEN may have come after something happened
 	defer timer.Stop()
-	idle, missed := 0, 0
 	var whole time.Time // the last sweep of all slots: a feed that is woken all the time needs its ticks too
+	idle := 0
+	var missing bool // the last heartbeat found changes, and the notification was yet to come
+	var heard uint64
 	for first := true; ; first = false {
 		woken := false
 		select {
@@ -169,6 +171,15 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 		case <-f.bell:
 			woken = true
 		case <-timer.C:
+			select {
+			case <-f.bell: // both were there
+				woken = true
+			default:
+			}
+			if missing && f.heard.Load() == heard {
+				f.Stats.Missed.Add(1)
+			}
+			missing, heard = false, f.heard.Load()
 		}
 		read := f.glance
 		if !woken || f.hot == nil || f.hot.over || time.Since(whole) >= interval {
@@ -192,17 +203,9 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 				rest(ctx, slowdown)
 			}
 		case !woken && n > 0 && !first && !f.polling:
-			f.Stats.Missed.Add(1)
-			if missed++; missed >= 3 {
-				missed = 0
-				f.restartListener()
-			}
-			idle = 0
+			missing, idle = true, 0
 		default:
 			idle = 0
-			if woken {
-				missed = 0
-			}
 		}
 	}
 }
