@@ -1,6 +1,9 @@
 package change
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // maxHeader is the longest header of an unmasked WebSocket frame: RFC 6455, section 5.2.
 const maxHeader = 10
@@ -12,6 +15,8 @@ type Message struct {
 	start int    // where the WebSocket frame begins in buf
 	count int    // messages that it stands for: 1, or those of a joined one
 	parts []*Message
+	// stream is the form for Server-Sent Events, once a session of that kind has asked for it.
+	stream atomic.Pointer[[]byte]
 
 	// What a newer message of a `latest` channel may replace: same rule and key.
 	Rule    int32
@@ -19,6 +24,9 @@ type Message struct {
 	Op      Op
 	Variant Variant
 	Key     string
+
+	Cursor string // the place in the feed that the frame names, or none
+	raw    bool   // bytes for the wire, whatever they are: neither frame nor text
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
@@ -34,7 +42,7 @@ func NewControl(opcode byte, payload []byte) *Message {
 }
 
 // NewRaw makes a message that goes to the wire as it is: bytes that already are what the peer expects.
-func NewRaw(b []byte) *Message { return &Message{buf: b, count: 1} }
+func NewRaw(b []byte) *Message { return &Message{buf: b, count: 1, raw: true} }
 
 // Join makes one message of several, so that what goes to the same receivers is queued and written as one. Those of a
 // latest channel can be taken apart again; a joined message has no Payload.
@@ -47,6 +55,9 @@ func Join(list []*Message) *Message {
 	for _, m := range list {
 		j.buf = append(j.buf, m.Frame()...)
 		j.Latest, j.Op = j.Latest || m.Latest, m.Op
+		if m.Cursor != "" {
+			j.Cursor = m.Cursor
+		}
 	}
 	if j.Latest {
 		j.parts = append(j.parts, list...)

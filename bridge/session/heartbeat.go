@@ -39,6 +39,10 @@ func (srv *Server) heartbeat() {
 
 // beat sends what is due, or ends a session whose peer has been silent for too long.
 func (s *Session) beat(now time.Time) {
+	if s.sse {
+		s.beatStream()
+		return
+	}
 	if now.UnixMilli()-s.lastIn.Load() > silence.Milliseconds() {
 		s.Close(closeHeartbeatTimeout, "heartbeat_timeout")
 		return

@@ -43,7 +43,8 @@ type Options struct {
 	Log      *zap.Logger
 }
 
-// Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it.
+// Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it; ServeEvents is
+// one for /sse.
 type Server struct {
 	Stats Stats
 
@@ -130,7 +131,7 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 			case <-time.After(wait):
 			}
 		}
-		s.Close(closeDraining, "draining; retry_ms="+strconv.Itoa(rand.IntN(int(srv.cfg.Server.Drain.Milliseconds()/4)+500)))
+		s.Close(closeDraining, "draining; "+retryAfter+strconv.Itoa(rand.IntN(int(srv.cfg.Server.Drain.Milliseconds()/4)+500)))
 	}
 	for srv.Stats.Open.Load() > 0 && ctx.Err() == nil {
 		select {
@@ -139,6 +140,9 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 		}
 	}
 }
+
+// retryAfter stands in the reason of 4000 before the milliseconds that a client is asked to wait.
+const retryAfter = "retry_ms="
 
 // Stop ends what is left and waits for every goroutine of the server.
 func (srv *Server) Stop() {
