@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -159,6 +161,58 @@ func TestStreamHeartbeat(t *testing.T) {
 	srv.session(t).beatStream()
 	if b := p.next(); b != ":\n\n" {
 		t.Errorf("want a comment, got %q", b)
+	}
+}
+
+// A stream outlives the limits of the server that it began in: those are of requests.
+func TestStreamOutlivesServerTimeouts(t *testing.T) {
+	t.Parallel()
+	srv, _ := setup(t, 0)
+	const limit = 50 * time.Millisecond
+	h := httptest.NewUnstartedServer(http.HandlerFunc(srv.ServeEvents))
+	h.Config.ReadTimeout, h.Config.WriteTimeout, h.Config.IdleTimeout = limit, limit, limit
+	h.Start()
+	t.Cleanup(h.Close)
+	p := stream(t, strings.TrimPrefix(h.URL, "http://"), "1")
+	p.next()
+	pace(3 * limit)
+	p.send([]byte("x"))
+	srv.session(t).beatStream()
+	if b := p.next(); b != ":\n\n" {
+		t.Errorf("want a comment, got %q", b)
+	}
+}
+
+// A stream whose queue passes its bounds ends with an event that says so, in the place of what waited.
+func TestStreamOverflow(t *testing.T) {
+	t.Parallel()
+	srv, addr := setup(t, 0)
+	p := stream(t, addr, "1")
+	p.next()
+	s := srv.session(t)
+	until(t, "the writer is done", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.scheduled {
+			return false
+		}
+		s.scheduled = true // as while the socket is full
+		return true
+	})
+	m := message("a", change.Update, change.Whole, false, 10<<10)
+	sent := 0
+	for ; s.alive(); sent++ {
+		s.Send(m)
+	}
+	if kept := sent * len(m.Stream()) * 2; kept > maxQueueBytes+len(m.Stream())*4 {
+		t.Errorf("%d messages were queued, which keep %d bytes", sent, kept)
+	}
+	s.drain()
+	if b := p.next(); b != "event: close\ndata: {\"code\":4001,\"reason\":\"slow_consumer\"}\n\n" {
+		t.Errorf("got %q", b)
+	}
+	if _, err := p.r.ReadByte(); err != io.EOF {
+		t.Errorf("after the close event: %v", err)
 	}
 }
 

@@ -36,9 +36,11 @@ func TestStreamUserTimeout(t *testing.T) {
 	t.Parallel()
 	srv, addr := setup(t, 0)
 	stream(t, addr, "1")
+	s := srv.session(t)
+	until(t, "it has its socket", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.attached })
 	var ms int
 	var errno error
-	err := srv.session(t).raw.Control(func(fd uintptr) { ms, errno = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) })
+	err := s.raw.Control(func(fd uintptr) { ms, errno = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) })
 	if err != nil || errno != nil || int64(ms) != silence.Milliseconds() {
 		t.Errorf("TCP_USER_TIMEOUT is %d ms (%v %v)", ms, err, errno)
 	}
