@@ -5,7 +5,8 @@
 // epoll instance (poller), a pool worker reads what has come (reader), and a few writers send what waits in the queues
 // (writer). Whatever leaves, pongs and close frames of the WebSocket library included, leaves through the session's
 // queue. A stream of Server-Sent Events (sse*.go) is a session like any other, but for its handshake, its framing and
-// that what its client says is thrown away. Under TLS and on other systems a goroutine reads each connection and another writes while it has to.
+// that what its client says is thrown away. Under TLS and on other systems a goroutine reads each connection and another
+// writes while it has to.
 //
 // Locks: a router's lock may be held while a session's is taken (Send), never the other way round.
 package session

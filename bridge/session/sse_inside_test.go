@@ -208,6 +208,9 @@ func TestStreamOverflow(t *testing.T) {
 		t.Errorf("%d messages were queued, which keep %d bytes", sent, kept)
 	}
 	s.drain()
+	if !s.ended() {
+		t.Error("the connection does not end with the close event")
+	}
 	if b := p.next(); b != "event: close\ndata: {\"code\":4001,\"reason\":\"slow_consumer\"}\n\n" {
 		t.Errorf("got %q", b)
 	}
