@@ -13,7 +13,8 @@ const maxHeader = 10
 type Message struct {
 	buf   []byte // maxHeader bytes of room, of which the header takes the last, then the payload
 	start int    // where the WebSocket frame begins in buf
-	count int    // messages that it stands for: 1, or those of a joined one
+	count int32  // messages that it stands for: 1, or those of a joined one
+	raw   bool   // bytes for the wire, whatever they are: neither frame nor text
 	parts []*Message
 	// stream is the form for Server-Sent Events, once a session of that kind has asked for it.
 	stream atomic.Pointer[[]byte]
@@ -26,7 +27,6 @@ type Message struct {
 	Key     string
 
 	Cursor string // the place in the feed that the frame names, or none
-	raw    bool   // bytes for the wire, whatever they are: neither frame nor text
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
@@ -51,7 +51,7 @@ func Join(list []*Message) *Message {
 	for _, m := range list {
 		size += len(m.Frame())
 	}
-	j := &Message{buf: make([]byte, 0, size), count: len(list)}
+	j := &Message{buf: make([]byte, 0, size), count: int32(len(list))}
 	for _, m := range list {
 		j.buf = append(j.buf, m.Frame()...)
 		j.Latest, j.Op = j.Latest || m.Latest, m.Op
@@ -69,7 +69,7 @@ func Join(list []*Message) *Message {
 func (m *Message) Parts() []*Message { return m.parts }
 
 // Count returns how many messages it stands for.
-func (m *Message) Count() int { return m.count }
+func (m *Message) Count() int { return int(m.count) }
 
 // Frame returns the finished WebSocket frame, or those of a joined message. Not to be changed.
 func (m *Message) Frame() []byte { return m.buf[m.start:] }

@@ -12,7 +12,7 @@ func (m *Message) Stream() []byte {
 	if b := m.stream.Load(); b != nil {
 		return *b
 	}
-	b := m.appendStream(make([]byte, 0, len(m.Frame())+m.count*len("data: \n\n")+len("id: \n")+len(m.Cursor)))
+	b := m.appendStream(make([]byte, 0, len(m.Frame())+m.Count()*len("data: \n\n")+len("id: \n")+len(m.Cursor)))
 	m.stream.CompareAndSwap(nil, &b)
 	return *m.stream.Load()
 }
