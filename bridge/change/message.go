@@ -19,6 +19,8 @@ type Message struct {
 	Op      Op
 	Variant Variant
 	Key     string
+
+	Cursor string // that the payload carries; empty: none
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
