@@ -44,6 +44,8 @@ type channel struct {
 	rules  *rule.Channel
 	router *router.Channel
 	feed   *source.Feed
+	outbox *source.Outbox
+	carry  *carrier
 }
 
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
@@ -63,19 +65,21 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 		rules := book.Channel(name)
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
+		c.carry = &carrier{channel: c, log: log, metrics: b.metrics}
 		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
 			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake,
-			Handler: &carrier{channel: c, log: log, metrics: b.metrics},
+			Handler: c.carry,
 			Log:     log,
 		})
+		c.outbox = source.NewOutbox(c.feed)
 		b.channels = append(b.channels, c)
 		fields := map[string]map[string]bool{"": rules.Fields("")}
 		for _, r := range rules.Resources() {
 			fields[r] = rules.Fields(r)
 		}
 		topics[name] = session.Channel{Router: c.router, Fields: fields}
-		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router})
+		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router, History: c.feed.History(), Outbox: c.outbox})
 	}
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
@@ -145,7 +149,7 @@ func (b *Bridge) run(ctx context.Context) error {
 
 	// Feeds and chores outlive ctx until the sessions are drained.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(b.channels)+4)
+	failed := make(chan error, 2*len(b.channels)+4)
 	running := 0
 	start := func(f func(context.Context) error) {
 		running++
@@ -161,6 +165,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	for _, c := range b.channels {
 		start(c.feed.Run)
+		start(c.carry.replay)
 	}
 	start(b.keepTime)
 	b.sessions.Start()

@@ -26,7 +26,7 @@ type Message struct {
 	Variant Variant
 	Key     string
 
-	Cursor string // the place in the feed that the frame names, or none
+	Cursor string // that the payload carries; empty: none
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.

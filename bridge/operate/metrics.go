@@ -16,9 +16,11 @@ import (
 
 // Channel is what is measured of a channel.
 type Channel struct {
-	Name   string
-	Feed   *source.Stats
-	Router *router.Channel
+	Name    string
+	Feed    *source.Stats
+	Router  *router.Channel
+	History *source.History
+	Outbox  *source.Outbox
 }
 
 // Metrics collects the counters that the rooms keep, when it is asked: nothing is counted twice on the way of an event.
@@ -69,6 +71,12 @@ var (
 	listening  = describe("source_listening", "1 while the channel's LISTEN is in force.", "channel")
 	routed     = describe("router_events_total", "Events that were routed.", "channel")
 	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
+	resumed    = describe("router_resumes_total", "Subscriptions that began with something of the past, by where it came from: memory, outbox, rewind; refused were told to fetch afresh.", "channel", "source")
+	replayed   = describe("router_replayed_total", "Messages of the past handed to sessions.", "channel")
+	queries    = describe("router_replay_queries_total", "Queries of the outbox for those who came back.", "channel")
+	kept       = describe("source_history_changes", "Changes in memory for those who come back.", "channel")
+	keptBytes  = describe("source_history_bytes", "Memory that they take.", "channel")
+	lag        = describe("source_sweep_lag_seconds", "Age of the oldest change in the last sweep that found any, by the clocks of the database and of this machine.", "channel")
 	open       = describe("session_open", "Sessions now.")
 	accepted   = describe("session_accepted_total", "Upgraded connections.")
 	refused    = describe("session_refused_total", "Handshakes answered by an HTTP error.")
@@ -85,6 +93,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
+		resumed, replayed, queries, kept, keptBytes, lag,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
 		ch <- d
 	}
@@ -114,6 +123,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		r, d := c.Router.Stats()
 		counter(routed, r, c.Name)
 		counter(delivered, d, c.Name)
+		counter(resumed, c.Router.Resumes.Memory.Load(), c.Name, "memory")
+		counter(resumed, c.Router.Resumes.Outbox.Load(), c.Name, "outbox")
+		counter(resumed, c.Router.Resumes.Rewound.Load(), c.Name, "rewind")
+		counter(resumed, c.Router.Resumes.Refused.Load(), c.Name, "refused")
+		counter(replayed, c.Router.Resumes.Replayed.Load(), c.Name)
+		counter(queries, c.Outbox.Queries.Load(), c.Name)
+		n, bytes := c.History.Size()
+		gauge(kept, float64(n), c.Name)
+		gauge(keptBytes, float64(bytes), c.Name)
+		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
 	}
 	s := m.sessions
 	gauge(open, float64(s.Open.Load()))

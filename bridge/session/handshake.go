@@ -87,10 +87,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.code == 0 && t.plain() {
 		// Registered before the 101: what happens from now on waits in the queue.
-		s.keep(srv.channels[t.channel].Router.Subscribe(s, who.Grants, request, nil))
-		if t.cursor {
-			v = verdict{closeResync, "resync: cursor_expired"}
+		var from router.From
+		if t.cursor != "" {
+			from.Cursor = cursorOf(t.cursor)
 		}
+		s.enroll(srv.channels[t.channel], request, from, nil)
 	}
 	srv.upgrade(w, r, s, who, v)
 }
@@ -237,7 +238,8 @@ func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Id
 // target is what a URL asks for.
 type target struct {
 	channel, resource, key string
-	keyed, cursor          bool
+	keyed                  bool
+	cursor                 string
 }
 
 func (t target) plain() bool { return t.channel != "" }
@@ -264,7 +266,7 @@ func parseTarget(u *url.URL, root string) (target, bool) {
 		}
 		parts[i] = p
 	}
-	t := target{cursor: u.Query().Has("cursor")}
+	t := target{cursor: u.Query().Get("cursor")}
 	switch len(parts) {
 	case 3:
 		t.key, t.keyed = parts[2], true

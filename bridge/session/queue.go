@@ -8,6 +8,12 @@ const (
 	maxQueueBytes = 768 << 10
 	maxQueueLen   = 16 << 10
 	keepCapacity  = 8 // a queue at rest keeps no more room than this
+
+	// What is replayed leaves room for what is live, and goes on when most of it has left.
+	pastBytes = 256 << 10
+	pastLen   = 4 << 10
+	lowBytes  = 64 << 10
+	lowLen    = 1 << 10
 )
 
 // queue holds the messages that wait for one socket, oldest first. The first inflight of them are with the writer and
@@ -51,6 +57,11 @@ func (q *queue) push(m *change.Message) bool {
 	}
 	q.append(m)
 	return true
+}
+
+// room tells whether a message of the past may be appended; a single one may be of any size.
+func (q *queue) room(m *change.Message) bool {
+	return q.len() == 0 || q.bytes+q.size(m) <= pastBytes && q.len() < pastLen
 }
 
 func (q *queue) over(m *change.Message) bool {

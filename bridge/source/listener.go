@@ -82,7 +82,7 @@ func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
 // nobody's word: what is no transaction id rings too, and finds nothing.
 func (d *doorbell) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
 	if xid, err := strconv.ParseUint(n.Payload, 10, 64); err == nil {
-		if s := d.f.seen.Load(); s != nil && s.over(xid) {
+		if s := d.f.seen.Load(); s != nil && s.Over(xid) {
 			return nil
 		}
 	}
