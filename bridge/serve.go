@@ -175,7 +175,11 @@ func (b *Bridge) reasons() []string {
 			reasons = append(reasons, "channel "+c.name+": no connection to the database")
 		case st.SinceSweep() > staleSweep:
 			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
-		case !st.Listening.Load() && b.cfg.Channels[c.name].Wake != "sweep":
+		case st.Polling.Load(): // nothing is to be heard
+		case st.Deaf.Load():
+			reasons = append(reasons, "channel "+c.name+": LISTEN is in force, but no notification arrives, so changes are found "+
+				"once a second only: a pooler in transaction mode is the usual cause: let database.url name the server itself")
+		case !st.Listening.Load():
 			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
 		}
 	}

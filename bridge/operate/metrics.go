@@ -64,11 +64,12 @@ var (
 	sweeps     = describe("source_sweeps_total", "Sweeps of the outbox.", "channel")
 	glances    = describe("source_glances_total", "Sweeps of the ring's current table alone, of these.", "channel")
 	changes    = describe("source_changes_total", "Changes read from the outbox.", "channel")
-	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes without having been woken.", "channel")
+	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes of which no notification came.", "channel")
 	wakeups    = describe("source_wakeups_total", "Notifications that led to a sweep.", "channel")
 	reconnects = describe("source_reconnects_total", "Lost connections of the sweep.", "channel")
 	gaps       = describe("source_gaps_total", "Gaps that subscribers were told of.", "channel")
-	listening  = describe("source_listening", "1 while the channel's LISTEN is in force.", "channel")
+	listening  = describe("source_listening", "1 while the channel's LISTEN is in force and its canaries come back.", "channel")
+	canaries   = describe("source_canaries_lost_total", "Notifications to itself that a listener did not hear.", "channel")
 	routed     = describe("router_events_total", "Events that were routed.", "channel")
 	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
 	resumed    = describe("router_resumes_total", "Subscriptions that began with something of the past, by where it came from: memory, outbox, rewind; refused were told to fetch afresh.", "channel", "source")
@@ -92,7 +93,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
+	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
 		ch <- d
@@ -114,6 +115,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(missed, c.Feed.Missed.Load(), c.Name)
 		counter(wakeups, c.Feed.Wakeups.Load(), c.Name)
 		counter(reconnects, c.Feed.Reconnects.Load(), c.Name)
+		counter(canaries, c.Feed.CanariesLost.Load(), c.Name)
 		counter(gaps, c.Feed.Lost.Load(), c.Name)
 		on := 0.0
 		if c.Feed.Listening.Load() {

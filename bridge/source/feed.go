@@ -33,6 +33,8 @@ type Options struct {
 	Schema  string // rowfeed's own
 	Channel string
 	Wake    string // auto, notify or sweep
+	// Notify sends a notification, not by a connection of the feed. Nil: whether the listener hears is not tried out.
+	Notify  func(ctx context.Context, channel, payload string) error
 	Handler Handler
 	Log     *zap.Logger
 }
@@ -42,12 +44,16 @@ type Stats struct {
 	Sweeps     atomic.Uint64
 	Glances    atomic.Uint64 // sweeps of the hot slot alone, of these
 	Changes    atomic.Uint64
-	Missed     atomic.Uint64 // heartbeat sweeps that found changes without having been woken
+	Missed     atomic.Uint64 // heartbeat sweeps that found changes, and no notification came up to the next
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
 	Reconnects atomic.Uint64
 	Lost       atomic.Uint64 // gaps told to subscribers
-	Listening  atomic.Bool
-	Connected  atomic.Bool
+
+	CanariesLost atomic.Uint64
+	Listening    atomic.Bool // LISTEN is in force, and the last canary came back
+	Deaf         atomic.Bool // the last canary did not come back
+	Polling      atomic.Bool // no notification is to be expected
+	Connected    atomic.Bool
 
 	swept atomic.Int64 // when the last sweep ended, from began on
 	lag   atomic.Int64 // nanoseconds
@@ -93,6 +99,10 @@ type Feed struct {
 	forgotten    map[uint64]struct{} // transactions with changes for which there was no room in recent
 	relations    map[int32]*change.Relation
 	relisten     atomic.Pointer[context.CancelFunc]
+	lines, line  atomic.Int64  // connections of the listener so far; the one on which LISTEN is in force, or 0
+	fresh        chan struct{} // LISTEN has come into force
+	heard        atomic.Uint64 // notifications, canaries not counted
+	canary       atomic.Pointer[canary]
 }
 
 // maxRecent bounds how many delivered changes are remembered between two ticks.
@@ -101,7 +111,7 @@ const maxRecent = 500_000
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
 	return &Feed{
-		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}),
+		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
 		history: NewHistory(historyLimit), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
 }
@@ -159,6 +169,9 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 		defer cancel()
 		conn.Close(ctx)
 	}()
+	if err := adopt(ctx, conn, f.o.Schema); err != nil {
+		return err
+	}
 	s, err := f.hello(ctx, conn)
 	if err != nil {
 		return err
@@ -169,7 +182,7 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 
 // hello finds out who the server is and decides from where to go on.
 func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
-	var fingerprint, notify, horizonText string
+	var fingerprint, notify, horizonText, swept string
 	var id int16
 	var now []byte
 	var silent, known bool
@@ -184,8 +197,8 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel, xid, nonce)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
-			now = append(now, r.RawValues()[4]...)
-			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent, &f.installation, &known, &seconds, &tables)
+			now = append(now, r.RawValues()[5]...)
+			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, &swept, nil, &silent, &f.installation, &known, &seconds, &tables)
 		})
 	}
 	switch {
@@ -202,7 +215,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	horizon, err := change.ParseSnapshot(horizonText + ":" + horizonText + ":")
+	gone, err := parseHorizon(horizonText, swept)
 	if err != nil {
 		return nil, err
 	}
@@ -212,13 +225,14 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	f.slotSeconds, f.tables = seconds, tables
 	f.id.Store(int32(id))
 	f.polling = silent || f.o.Wake == "sweep"
+	f.Stats.Polling.Store(f.polling)
 	f.notify.Store(&notify)
 	if !f.ready {
-		if old, err = f.oldTick(ctx, conn, horizon.Xmin); err != nil {
+		if old, err = f.oldTick(ctx, conn, gone); err != nil {
 			return nil, err
 		}
 	}
-	f.place(epochOf(fingerprint), current, horizon.Xmin, known, old)
+	f.place(epochOf(fingerprint), current, gone, known, old)
 	if f.safe == nil { // a place to go on from, as soon as there can be one
 		if _, err := conn.Exec(ctx, "select "+pgx.Identifier{f.o.Schema}.Sanitize()+".tick()"); err != nil {
 			return nil, fmt.Errorf("write tick: %w", err)
@@ -229,7 +243,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 
 // oldTick returns the tick that a feed begins at, so that it remembers what those who come back have missed; nil where
 // there is none.
-func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*tick, error) {
+func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, gone horizon) (*tick, error) {
 	var text string
 	var row []string
 	err := conn.QueryRow(ctx, slotted(warmSQL, f.o.Schema, "xid > '0'"), f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
@@ -244,7 +258,7 @@ func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*ti
 		return nil, errRow
 	}
 	t, err := tickOf(xid, change.Row{[]byte(row[0]), []byte(row[1])})
-	if err != nil || t.snapshot.Xmin <= horizon {
+	if err != nil || gone.passed(t.snapshot) {
 		return nil, nil //nolint:nilerr // a tick that is no place is none
 	}
 	return t, nil
@@ -253,19 +267,19 @@ func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*ti
 // place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
 // known tells whether that tick is there: it is not in a server that was put back to an earlier state. A feed that
 // begins goes back to an old tick, where there is one.
-func (f *Feed) place(epoch string, current *change.Snapshot, horizon uint64, known bool, old *tick) {
+func (f *Feed) place(epoch string, current *change.Snapshot, gone horizon, known bool, old *tick) {
 	first := !f.ready
 	reason := ""
 	switch {
 	case first:
 	case epoch != f.epoch:
 		reason = "other_epoch"
-	case f.safe == nil || len(f.forgotten) > 0 || f.safe.snapshot.Xmin <= horizon:
+	case f.safe == nil || len(f.forgotten) > 0 || gone.passed(f.safe.snapshot):
 		reason = "cursor_expired"
 	case !known:
 		reason = "other_epoch"
 	}
-	f.epoch, f.horizon = epoch, horizon
+	f.epoch, f.horizon = epoch, gone.xid
 	f.hot, f.turn = nil, turn{slot: -1}
 	f.confirmed, f.unconfirmed = 0, 0
 	switch {

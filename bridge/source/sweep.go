@@ -159,8 +159,10 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 	}
 	timer := time.NewTimer(0) // the first sweep is due at once: LISTEN may have come after something happened
 	defer timer.Stop()
-	idle, missed := 0, 0
 	var whole time.Time // the last sweep of all slots: a feed that is woken all the time needs its ticks too
+	idle := 0
+	var missing bool // the last heartbeat found changes, and the notification was yet to come
+	var heard uint64
 	for first := true; ; first = false {
 		woken := false
 		select {
@@ -169,6 +171,15 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 		case <-f.bell:
 			woken = true
 		case <-timer.C:
+			select {
+			case <-f.bell: // both were there
+				woken = true
+			default:
+			}
+			if missing && f.heard.Load() == heard {
+				f.Stats.Missed.Add(1)
+			}
+			missing, heard = false, f.heard.Load()
 		}
 		read := f.glance
 		if !woken || f.hot == nil || f.hot.over || time.Since(whole) >= interval {
@@ -192,17 +203,9 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 				rest(ctx, slowdown)
 			}
 		case !woken && n > 0 && !first && !f.polling:
-			f.Stats.Missed.Add(1)
-			if missed++; missed >= 3 {
-				missed = 0
-				f.restartListener()
-			}
-			idle = 0
+			missing, idle = true, 0
 		default:
 			idle = 0
-			if woken {
-				missed = 0
-			}
 		}
 	}
 }
@@ -351,7 +354,7 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 		return nil, errReinstalled
 	}
 	var room change.Row
-	if seconds, err := textArray(raw[colNew], &room); err != nil || len(seconds) != 1 {
+	if seconds, err := textArray(raw[colNew], &room); err != nil || len(seconds) != 2 {
 		return nil, errRow
 	} else if string(seconds[0]) != strconv.Itoa(f.slotSeconds) {
 		return nil, errRetention
@@ -360,9 +363,13 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if horizon := binary.BigEndian.Uint64(raw[colXid]); horizon > f.horizon {
-		f.horizon = horizon
-		if f.prev.Ended(next, horizon) {
+	gone, err := horizonOf(binary.BigEndian.Uint64(raw[colXid]), string(room[1]))
+	if err != nil {
+		return nil, err
+	}
+	if gone.xid > f.horizon {
+		f.horizon = gone.xid
+		if f.prev.Ended(next, gone.xid) && f.prev.Before(gone.swept) {
 			f.lost("cursor_expired")
 		}
 	}
