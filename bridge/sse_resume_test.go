@@ -151,6 +151,37 @@ func TestStreamingFetchResumes(t *testing.T) {
 	}
 }
 
+// What an EventSource missed may be many times what its queue holds: it comes at the pace of the reader, whole and in
+// order, with what happens meanwhile after it.
+func TestEventSourceBacklog(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, `create table item (id int primary key, n int not null default 0, body text);
+		insert into item select i, 0, repeat('x', 20000) from generate_series(1, 20) i`, `
+  items:
+    class: lossless
+    rules:
+      - {table: item, event: item_changed, resource: items, columns: [id, n, body], audience: ["role:all"]}
+`)
+	s := r.Events(t, "/sse/items", rig.User(1, "all"))
+	if e, err := s.Read(); err != nil || e.ID == "" {
+		t.Fatalf("want a cursor first, got %+v %v", e, err)
+	}
+	s.Drop()
+	const rounds = 30 // 12 MB
+	for range rounds {
+		r.Exec(t, `update item set n = n + 1`)
+	}
+	s = r.Events(t, "/sse/items", rig.User(1, "all"), "Last-Event-ID", s.ID)
+	l := newLedger(t)
+	for len(l.ids) < 5*20 {
+		l.add(s.Frame())
+	}
+	r.Exec(t, `update item set n = n + 1`)
+	for len(l.ids) < 20*(rounds+1) {
+		l.add(s.Frame())
+	}
+}
+
 // Of a cursor that says nothing an EventSource hears that it must fetch afresh, and comes back without it.
 func TestEventSourceCannotResume(t *testing.T) {
 	t.Parallel()
