@@ -225,7 +225,7 @@ func TestUpgrade(t *testing.T) {
 	b.up()
 	b.exec("insert into orders values (1, 'a')")
 	schema := ident(b.target.Schema)
-	b.exec("drop function " + schema + ".epoch(); alter table " + schema + ".installation drop column epoch; update " + schema +
+	b.exec("drop function " + schema + ".epoch(); alter table " + schema + ".installation drop column epoch, drop column swept; update " + schema +
 		".installation set version = 1")
 	if got := strings.Join(b.inspect().Drifted(), "\n"); !strings.Contains(got, "version 1") || !strings.Contains(got, "epoch is missing") {
 		t.Errorf("drifted: %s", got)

@@ -47,7 +47,8 @@ begin
         lock table {{$.S}}.change_{{.}} in access exclusive mode;
       end if;
     end loop;
-    update {{$.S}}.installation set horizon = v_xid where horizon operator(pg_catalog.<) v_xid;
+    -- "swept" moves on even where the horizon does not: a transaction that ended late may have the lower id.
+    update {{$.S}}.installation set horizon = greatest(horizon, v_xid), swept = v_snapshot;
     truncate {{$.S}}.change_{{.}};
 {{end}}  end if;
   return true;

@@ -18,8 +18,8 @@ begin
   -- had ended before any transaction that is open now, for none outlives its server's history. (One that is prepared
   -- does; what committed after it stays readable, and happened in this history too.) So this tick is a good place. What
   -- it wrote with ids that are not yet given out here (a dump brings such) has to go: it would seem to be new for ever.
-  -- No such row is one of ours: a snapshot sees nothing of others from its xmax on. In pieces, for a tick is to be quick; and
-  -- nothing is locked that a capture could wait for.
+  -- No such row is one of ours: a snapshot sees nothing of others from its xmax on. In pieces, for a tick is to be
+  -- quick; and nothing is locked that a capture could wait for.
   if exists (select from {{.S}}.installation i where coalesce(i.epoch, '') operator(pg_catalog.<>) v_epoch) then
 {{range .Slots}}    delete from {{$.S}}.change_{{.}} where ctid operator(pg_catalog.=) any (array(
       select r.ctid
@@ -36,7 +36,8 @@ begin
       return; -- the next tick goes on; until then nothing is adopted
     end if;
 {{end}}    update {{.S}}.installation
-       set epoch = v_epoch, horizon = (pg_catalog.pg_snapshot_xmin(v_new[1]::pg_catalog.pg_snapshot)::pg_catalog.text
+       set epoch = v_epoch, swept = v_new[1]::pg_catalog.pg_snapshot,
+           horizon = (pg_catalog.pg_snapshot_xmin(v_new[1]::pg_catalog.pg_snapshot)::pg_catalog.text
              ::pg_catalog.int8 operator(pg_catalog.-) 1)::pg_catalog.text::pg_catalog.xid8
      where coalesce(epoch, '') operator(pg_catalog.<>) v_epoch;
   end if;
