@@ -62,8 +62,8 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	}
 	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
 	var err error
-	if b.db, err = databaseConfig(cfg.Database.URL); err != nil {
-		return nil, err
+	if b.db, err = DatabaseConfig(cfg.Database.URL); err != nil {
+		return nil, fmt.Errorf("read database.url: %w", err)
 	}
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
