@@ -65,7 +65,8 @@ type member struct {
 	replays int32 // subscriptions that are not live yet
 	seq     uint64
 	bits    uint8
-	even    bool // its replays are all at one place, so that what they are sent may carry a cursor
+	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
+	newer   uint64 // but none that is older than their own: from this position on
 }
 
 // Subscription is one registered request; Close ends it.
