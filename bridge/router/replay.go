@@ -137,9 +137,10 @@ func (c *Channel) Settle(cursor string) {
 func (c *Channel) Cursor(sink Sink) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.members[sink]; m == nil || m.replays > 0 || len(c.run.messages) > 0 {
+	if m := c.members[sink]; m == nil || m.replays > 0 {
 		return ""
 	}
+	c.flush() // what is held back lies before the cursor, and has to come before it
 	return c.cursor
 }
 
