@@ -77,6 +77,8 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", b.sessions)
 	mux.Handle("/ws/", b.sessions)
+	mux.HandleFunc("/sse", b.sessions.ServeEvents)
+	mux.HandleFunc("/sse/", b.sessions.ServeEvents)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", b.readyz)
 	all := []func(context.Context) error{b.server(l.public, mux)}

@@ -501,6 +501,8 @@ func (p *Replayer) slice(list *[]*replay, after change.Mark, records []*change.R
 			}
 		}
 		p.end()
+		// Who had no room has to read again from there, even if there is room by the time the page goes on.
+		*list = slices.DeleteFunc(*list, func(r *replay) bool { return r.full || r.gone() })
 		c.mu.Unlock()
 		p.yield()
 	}

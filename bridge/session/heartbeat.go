@@ -35,12 +35,17 @@ func (srv *Server) heartbeat() {
 			for _, s := range due {
 				s.beat(now, frames)
 			}
+			srv.nameStreams(frames)
 		}
 	}
 }
 
 // beat sends what is due, or ends a session whose peer has been silent for too long.
 func (s *Session) beat(now time.Time, frames map[string]*change.Message) {
+	if s.sse {
+		s.beatStream(frames)
+		return
+	}
 	if now.UnixMilli()-s.lastIn.Load() > silence.Milliseconds() {
 		s.Close(closeHeartbeatTimeout, "heartbeat_timeout")
 		return
@@ -53,14 +58,7 @@ func (s *Session) beat(now time.Time, frames map[string]*change.Message) {
 
 // heartbeat returns the frame with the cursors of the session's channels.
 func (s *Session) heartbeat(frames map[string]*change.Message) *change.Message {
-	var channels []*router.Channel
-	s.mu.Lock()
-	for _, sub := range s.subs {
-		if c := sub.Channel(); !slices.Contains(channels, c) {
-			channels = append(channels, c)
-		}
-	}
-	s.mu.Unlock()
+	channels := s.channels()
 	slices.SortFunc(channels, func(a, b *router.Channel) int { return strings.Compare(a.Name(), b.Name()) })
 	cursors := make([][2]string, 0, len(channels))
 	for _, c := range channels {
@@ -75,6 +73,19 @@ func (s *Session) heartbeat(frames map[string]*change.Message) *change.Message {
 		frames[string(text)] = m
 	}
 	return m
+}
+
+// channels returns those that the session is subscribed to.
+func (s *Session) channels() []*router.Channel {
+	var channels []*router.Channel
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if c := sub.Channel(); !slices.Contains(channels, c) {
+			channels = append(channels, c)
+		}
+	}
+	return channels
 }
 
 // heartbeatText returns the JSON text of a heartbeat with the cursors of channels.

@@ -21,6 +21,7 @@ type Session struct {
 	srv   *Server
 	id    uint64
 	plain bool // a plain endpoint: events only, by its path
+	sse   bool // Server-Sent Events: the same but for handshake, framing and that nothing is read
 
 	nc   net.Conn
 	raw  syscall.RawConn // nil where writes may not be non-blocking (TLS, other systems)
@@ -30,9 +31,10 @@ type Session struct {
 	address string // of the client, as connection limits count it
 	lastIn  atomic.Int64
 
-	// limit and bad belong to the goroutine that reads.
-	limit bucket
-	bad   bucket
+	// limit, bad and ignored belong to the goroutine that reads.
+	limit   bucket
+	bad     bucket
+	ignored int // bytes that came where nothing is expected
 
 	mu        sync.Mutex
 	subs      []*router.Subscription
@@ -168,8 +170,18 @@ func (s *Session) closeLocked(code int, reason string) {
 	if code == closeSlowConsumer {
 		s.q.cut()
 	}
-	s.q.append(closeFrame(code, reason))
+	s.q.append(s.farewell(code, reason))
 	s.setTimer(closeWait, s.kill)
+}
+
+// farewell is the last message: a close frame, which the peer answers, or an event, after which the connection ends;
+// s.mu is held.
+func (s *Session) farewell(code int, reason string) *change.Message {
+	if s.sse {
+		s.goodbye = true
+		return closeEvent(code, reason)
+	}
+	return closeFrame(code, reason)
 }
 
 // closeWait is how long a peer has to take the close frame and answer it.

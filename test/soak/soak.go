@@ -1,0 +1,125 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"nalar.internal/rowfeed/test/pgserver"
+)
+
+// sizes says how much is done.
+type sizes struct {
+	times int           // faults of an ordeal
+	rate  float64       // changes a second
+	calm  time.Duration // between two faults
+	held  time.Duration // late transactions
+}
+
+var (
+	full  = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second}
+	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond}
+)
+
+// scenario attacks something and returns its figures and what is to be said about them.
+type scenario struct {
+	name string
+	run  func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error)
+}
+
+var scenarios = []scenario{
+	{"killed", under("killed")}, {"terminated", under("terminated")}, {"crashed", under("crashed")}, {"cut", under("cut")},
+}
+
+func under(name string) func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+	return func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return ordeal{attack: attacks[name], times: z.times, rate: z.rate, calm: z.calm, held: z.held}.run(ctx, s)
+	}
+}
+
+// most bounds one scenario.
+const most = 20 * time.Minute
+
+// run runs the scenarios named in only (all, where it is empty) and prints a Markdown table to w; what it is at goes to
+// progress. It fails where a figure is not as it must be.
+func run(ctx context.Context, w, progress io.Writer, only []string, z sizes) error {
+	for _, name := range only {
+		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
+			return fmt.Errorf("no scenario %q: there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	dir, err := os.MkdirTemp("", "rowfeed-soak-")
+	if err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "rowfeed")
+	if err := build(ctx, program); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "| what is done | figure | bar |\n| --- | --- | --- |\n")
+	var notes []string
+	var failed []error
+	for _, sc := range scenarios {
+		if len(only) > 0 && !slices.Contains(only, sc.name) {
+			continue
+		}
+		fmt.Fprintf(progress, "%s …", sc.name)
+		start := time.Now()
+		figures, more, err := sc.attempt(ctx, program, z)
+		fmt.Fprintf(progress, " %.0f s\n", time.Since(start).Seconds())
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", sc.name, err))
+			fmt.Fprintf(w, "| %s: not measured | — | — |\n", sc.name)
+		}
+		for i := range figures {
+			figures[i].row(w)
+			if !figures[i].holds() {
+				failed = append(failed, fmt.Errorf("%s: %w", figures[i].name, errJudged))
+			}
+		}
+		notes = append(notes, more...)
+	}
+	fmt.Fprintf(w, "\n%s, %d cores, %s; PostgreSQL with fsync on; server, bridge, writers and clients share the machine.\n",
+		runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	for _, n := range notes {
+		fmt.Fprintln(w, n)
+	}
+	return errors.Join(failed...)
+}
+
+// attempt runs a scenario on a stage of its own.
+func (sc scenario) attempt(ctx context.Context, program string, z sizes) ([]figure, []string, error) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	s, err := newStage(ctx, program, pgserver.Options{Durable: true, Settings: sc.settings()})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.close()
+	return sc.run(ctx, s, z)
+}
+
+// settings are the server's: what is not flushed at once stays so for long.
+func (sc scenario) settings() map[string]string {
+	if sc.name == "crashed" {
+		return map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
+	}
+	return nil
+}
+
+func names() (all []string) {
+	for _, s := range scenarios {
+		all = append(all, s.name)
+	}
+	return all
+}
