@@ -135,7 +135,7 @@ func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, erro
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, addr)
 		if err == nil && c.smallRead {
-			err = conn.(*net.TCPConn).SetReadBuffer(4096)
+			err = conn.(*net.TCPConn).SetReadBuffer(128 << 10)
 		}
 		return conn, err
 	}}
