@@ -44,6 +44,8 @@ type channel struct {
 	rules  *rule.Channel
 	router *router.Channel
 	feed   *source.Feed
+	outbox *source.Outbox
+	carry  *carrier
 }
 
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
@@ -54,28 +56,29 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 	}
 	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
 	var err error
-	if b.db, err = pgx.ParseConfig(cfg.Database.URL); err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+	if b.db, err = databaseConfig(cfg.Database.URL); err != nil {
+		return nil, err
 	}
-	b.db.RuntimeParams["client_encoding"] = "UTF8" // frames are, whatever the database or the role says
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
 		rules := book.Channel(name)
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
+		c.carry = &carrier{channel: c, log: log, metrics: b.metrics}
 		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
-			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake,
-			Handler: &carrier{channel: c, log: log, metrics: b.metrics},
+			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,
+			Handler: c.carry,
 			Log:     log,
 		})
+		c.outbox = source.NewOutbox(c.feed)
 		b.channels = append(b.channels, c)
 		fields := map[string]map[string]bool{"": rules.Fields("")}
 		for _, r := range rules.Resources() {
 			fields[r] = rules.Fields(r)
 		}
 		topics[name] = session.Channel{Router: c.router, Fields: fields}
-		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router})
+		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router, History: c.feed.History(), Outbox: c.outbox})
 	}
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
@@ -87,28 +90,6 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 	b.metrics.Sessions(&b.sessions.Stats)
 	return b, nil
 }
-
-// dedicated returns how a feed connects: outside of the pool, with settings that its statements rely on.
-func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error) {
-	return func(ctx context.Context) (*pgx.Conn, error) {
-		c := b.db.Copy()
-		c.RuntimeParams["application_name"] = name
-		// The sweep's plan must be the index's from the first row on, whatever the statistics say of a young table.
-		c.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
-		c.RuntimeParams["enable_seqscan"] = "off"
-		c.RuntimeParams["max_parallel_workers_per_gather"] = "0"
-		c.RuntimeParams["jit"] = "off"
-		// What a DBA limits for the ERP's sessions would end a sweep of many rows again and again, or the listener.
-		for _, limit := range []string{"statement_timeout", "lock_timeout", "idle_session_timeout"} {
-			c.RuntimeParams[limit] = "0"
-		}
-		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-		defer cancel()
-		return pgx.ConnectConfig(ctx, c)
-	}
-}
-
-const connectTimeout = 10 * time.Second
 
 // Run serves until ctx ends, then drains. It returns an error when the bridge can't start: the database unreachable,
 // rowfeed not installed there, a right missing, a port in use. To be ended while it starts is no error.
@@ -145,7 +126,7 @@ func (b *Bridge) run(ctx context.Context) error {
 
 	// Feeds and chores outlive ctx until the sessions are drained.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, len(b.channels)+4)
+	failed := make(chan error, 2*len(b.channels)+4)
 	running := 0
 	start := func(f func(context.Context) error) {
 		running++
@@ -161,6 +142,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	for _, c := range b.channels {
 		start(c.feed.Run)
+		start(c.carry.replay)
 	}
 	start(b.keepTime)
 	b.sessions.Start()
@@ -253,6 +235,7 @@ func (b *Bridge) chore(sql, warning string) func(context.Context) {
 		if err != nil && !failing && ctx.Err() == nil {
 			b.log.Warn(warning, zap.Error(err))
 		}
+		b.leave(err)
 		failing = err != nil
 	}
 }

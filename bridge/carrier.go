@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -8,7 +10,9 @@ import (
 
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/operate"
+	"nalar.internal/rowfeed/bridge/router"
 	"nalar.internal/rowfeed/bridge/rule"
+	"nalar.internal/rowfeed/bridge/source"
 )
 
 // carrier takes what a feed reads through the rules to the router.
@@ -20,7 +24,10 @@ type carrier struct {
 }
 
 // Change implements source.Handler.
-func (c *carrier) Change(epoch string, ch *change.Change) { c.channel.rules.Apply(epoch, ch, c) }
+func (c *carrier) Change(at change.Place, ch *change.Change) { c.channel.rules.Apply(at, ch, c) }
+
+// Settled implements source.Handler.
+func (c *carrier) Settled(cursor string) { c.channel.router.Settle(cursor) }
 
 // Swept implements source.Handler.
 func (c *carrier) Swept() { c.channel.router.Flush() }
@@ -47,3 +54,36 @@ func (c *carrier) Fault(f rule.Fault) {
 	c.log.Warn("rule not applied to a change", zap.String("channel", f.Channel), zap.String("table", f.Table),
 		zap.String("event", f.Event), zap.Int("rule", f.Rule), zap.String("kind", f.Kind), zap.Error(f.Err))
 }
+
+// replay brings the channel's subscribers up to what is live until ctx ends.
+func (c *carrier) replay(ctx context.Context) error {
+	feed := c.channel.feed
+	return c.channel.router.Replay(ctx, router.Past{
+		Memory: feed.History(), Outbox: c.channel.outbox, Gone: source.ErrGone, Apply: c.again, Log: c.log,
+	})
+}
+
+// decoded is what decoding a record takes, used again.
+type decoded struct {
+	change change.Change
+	rows   [2]change.Row
+}
+
+var decodeds = sync.Pool{New: func() any { return new(decoded) }}
+
+// again applies the rules to a record once more.
+func (c *carrier) again(at change.Place, r *change.Record, out router.Output) {
+	d := decodeds.Get().(*decoded)
+	defer decodeds.Put(d)
+	if r.Relation == nil || source.Decode(r, &d.change, &d.rows) != nil {
+		out.Notice(change.Notice{Channel: c.channel.name, Reason: "drift"})
+		return
+	}
+	c.channel.rules.Apply(at, &d.change, past{out})
+}
+
+// past is rule.Output for changes of the past, whose faults have been counted.
+type past struct{ router.Output }
+
+// Fault implements rule.Output.
+func (past) Fault(rule.Fault) {}

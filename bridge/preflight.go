@@ -5,37 +5,38 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 //go:embed queries/preflight.sql
 var preflightSQL string
 
-// preflight connects once and says in one line what would keep the bridge from working.
+// preflight connects once, as the feeds will, and says in one line what would keep the bridge from working.
 func (b *Bridge) preflight(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, b.db)
+	conn, err := b.dedicated("rowfeed")(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to the database: %w: check database.url, and that PostgreSQL runs and lets this host in",
-			oneLine(err))
+		return b.explainConnect(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
 	schema := b.cfg.Database.Schema
-	var standby, installed, readable, tickable bool
-	err = conn.QueryRow(ctx, preflightSQL, schema).Scan(&standby, &installed, &readable, &tickable)
+	var standby, installed, readable, current, callable bool
+	err = conn.QueryRow(ctx, preflightSQL, schema).Scan(&standby, &installed, &readable, &current, &callable)
 	switch {
 	case err != nil:
 		return fmt.Errorf("inspect the database: %w", err)
 	case standby:
 		return errors.New("the server at database.url is a standby, where nothing can be listened to: name the primary, " +
-			"or all hosts with target_session_attrs=read-write")
+			"or all hosts, separated by commas")
 	case !installed:
 		return fmt.Errorf("schema %s is not installed in database %s: run `rowfeed migrate up`", schema, b.db.Database)
-	case !readable || !tickable:
+	case !current:
+		return fmt.Errorf("schema %s was installed by an older rowfeed: run `rowfeed migrate up`", schema)
+	case !readable || !callable:
 		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url "+
 			"that may grant", b.db.User, schema)
 	}
@@ -45,36 +46,40 @@ func (b *Bridge) preflight(ctx context.Context) error {
 	return nil
 }
 
-// oneLine takes the first of the reasons that pgx lists for each address that it tried.
-func oneLine(err error) error {
-	var ce *pgconn.ConnectError
-	if errors.As(err, &ce) {
-		if pg := new(pgconn.PgError); errors.As(err, &pg) {
-			return errors.New(pg.Message)
-		}
-		for inner := errors.Unwrap(ce); inner != nil; {
-			if many, ok := inner.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
-				inner = many.Unwrap()[0]
-				continue
-			}
-			return inner
-		}
+// explainConnect says in one line why there is no connection, and what to do.
+func (b *Bridge) explainConnect(err error) error {
+	const verb = "connect to the database: %s: "
+	reasons := strings.Join(reasonsOf(err), "; ")
+	switch {
+	case strings.Contains(reasons, "unsupported startup parameter"):
+		return fmt.Errorf(verb+"that is a pooler such as PgBouncer, through which nothing can be listened to: name the server "+
+			"itself in database.url", reasons)
+	case errors.Is(err, pgconn.ErrStandbyConnection):
+		return fmt.Errorf(verb+"none of the hosts in database.url is a primary that answers: promote a standby, or start the "+
+			"primary", reasons)
 	}
-	return err
+	return fmt.Errorf(verb+"check database.url, and that PostgreSQL runs and lets this host in", reasons)
 }
 
-// openPool opens the pool for what is no feed: identity queries, ticks.
-func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(b.cfg.Database.URL)
-	if err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+// reasonsOf lists, once each, what pgx says of the addresses that it tried.
+func reasonsOf(err error) []string {
+	var ce *pgconn.ConnectError
+	if !errors.As(err, &ce) {
+		return []string{err.Error()}
 	}
-	c.ConnConfig.RuntimeParams["application_name"] = "rowfeed"
-	c.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
-	c.ConnConfig.ConnectTimeout = connectTimeout
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("open pool: %w", err)
+	all := []error{errors.Unwrap(ce)}
+	if many, ok := errors.Unwrap(ce).(interface{ Unwrap() []error }); ok {
+		all = many.Unwrap()
 	}
-	return pool, nil
+	var list []string
+	for _, e := range all {
+		text := strings.Join(strings.Fields(e.Error()), " ")
+		if pg := new(pgconn.PgError); len(all) == 1 && errors.As(e, &pg) {
+			text = pg.Message
+		}
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
 }

@@ -77,6 +77,8 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", b.sessions)
 	mux.Handle("/ws/", b.sessions)
+	mux.HandleFunc("/sse", b.sessions.ServeEvents)
+	mux.HandleFunc("/sse/", b.sessions.ServeEvents)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", b.readyz)
 	all := []func(context.Context) error{b.server(l.public, mux)}
@@ -173,7 +175,11 @@ func (b *Bridge) reasons() []string {
 			reasons = append(reasons, "channel "+c.name+": no connection to the database")
 		case st.SinceSweep() > staleSweep:
 			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
-		case !st.Listening.Load() && b.cfg.Channels[c.name].Wake != "sweep":
+		case st.Polling.Load(): // nothing is to be heard
+		case st.Deaf.Load():
+			reasons = append(reasons, "channel "+c.name+": LISTEN is in force, but no notification arrives, so changes are found "+
+				"once a second only: a pooler in transaction mode is the usual cause: let database.url name the server itself")
+		case !st.Listening.Load():
 			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
 		}
 	}

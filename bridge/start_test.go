@@ -55,6 +55,8 @@ func TestSessionSettings(t *testing.T) {
 	r := rig.Prepare(t, expenses, approvals)
 	r.Exec(t, `alter database `+r.DB.Name+` set statement_timeout = '80ms'`)
 	r.Exec(t, `alter database `+r.DB.Name+` set idle_session_timeout = '300ms'`)
+	r.Exec(t, `alter database `+r.DB.Name+` set default_transaction_isolation = 'serializable'`)
+	r.Exec(t, `alter role rowfeed in database `+r.DB.Name+` set default_transaction_read_only = on`)
 	r.Exec(t, `alter role rowfeed in database `+r.DB.Name+` set client_encoding = 'LATIN1'`)
 	r.Start(t)
 	c := r.Plain(t, "/ws/approvals", rig.User(900, "approver"))

@@ -19,7 +19,8 @@ type State struct {
 	latest   map[string]*capture // by relation: its newest version
 	lastID   int32               // the highest id of a version
 
-	slotSeconds int // of the installation
+	version     int // of the installation
+	slotSeconds int // likewise
 	functions   map[string]installedFunction
 	triggers    []installedTrigger
 	granted     bool // the runtime role has what it needs
@@ -169,15 +170,14 @@ func (s *State) readInstallation(ctx context.Context, tx pgx.Tx) error {
 
 func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
 	schema := s.target.Schema
-	var installed int
 	err := tx.QueryRow(ctx, "select version, slot_seconds from "+ident(schema, "installation")).
-		Scan(&installed, &s.slotSeconds)
+		Scan(&s.version, &s.slotSeconds)
 	if err != nil {
 		return fmt.Errorf("read installation: %w", err)
 	}
-	if installed > version {
+	if s.version > version {
 		s.refuse("schema %s was installed by a newer rowfeed (version %d, this one knows %d): use that one",
-			schema, installed, version)
+			schema, s.version, version)
 	}
 	rows, _ := tx.Query(ctx, "select id, name, notify from "+ident(schema, "channel")+" order by id")
 	s.channels, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c channel, err error) {
@@ -199,7 +199,8 @@ func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
 		s.lastID = c.id
 	}
 	if s.grantsNeeded() && s.server.runtimeExists {
-		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable).Scan(&s.granted)
+		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable,
+			helperNames).Scan(&s.granted)
 	}
 	return err
 }

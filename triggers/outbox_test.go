@@ -3,8 +3,11 @@ package triggers
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -25,7 +28,7 @@ func TestTick(t *testing.T) {
 		row := b.one(`select string_agg(format('%s %s %s %s', channel, capture, op, new[1]), ',' order by channel) || ' ' ||
 			string_agg(distinct new[2], ',') from ` + ident(schema, "change") + ` where xid = (select xid from ` +
 			ident(schema, "change") + ` order by xid desc limit 1)`)
-		m := regexp.MustCompile(`^1 0 k (\d+:\d+:[\d,]*),2 0 k (\d+:\d+:[\d,]*) ([0-9a-f]{8})$`).FindStringSubmatch(row)
+		m := regexp.MustCompile(`^0 0 k (\d+:\d+:[\d,]*),1 0 k (\d+:\d+:[\d,]*),2 0 k \S+ ([0-9a-f]{8})$`).FindStringSubmatch(row)
 		if m == nil || m[1] != m[2] || seen[m[3]] {
 			t.Fatalf("tick wrote %q (snapshot then %s)", row, snapshot)
 		}
@@ -59,6 +62,7 @@ func TestRotate(t *testing.T) {
 	}
 	b.exec("truncate " + ident(schema, "change_0") + "," + ident(schema, "change_1") + "," + ident(schema, "change_2"))
 	fill(2 * b.target.Retention)
+	current := slotNow(b, 0)
 	next := b.one("select ((floor(extract(epoch from clock_timestamp()) / 3600)::bigint + 1) % 3)::text")
 
 	reader := b.db.Connect(t)
@@ -68,9 +72,18 @@ func TestRotate(t *testing.T) {
 		t.Errorf("rotate while somebody reads: %s after %v, want false at once", got, time.Since(start))
 	}
 	run1(t, reader, "commit")
+	if got := rotate(); got != "false" {
+		t.Errorf("rotate without a tick that has seen the rows: %s, want false", got)
+	}
+	tickAt(b, 5*time.Second, "1000:1000:")
+	if got := rotate(); got != "false" {
+		t.Errorf("rotate with a tick that is five seconds old: %s, want false", got)
+	}
+	tickAt(b, 11*time.Second, "1000:1000:")
 	if got := rotate(); got != "true" {
 		t.Errorf("rotate: %s, want true", got)
 	}
+	b.exec("delete from " + ident(schema, "change_"+current) + " where op = 'k'")
 	var slot int
 	fmt.Sscan(next, &slot)
 	if got, want := b.one("select horizon::text from "+ident(schema, "installation")), fmt.Sprint((slot+1)*100+10); got != want {
@@ -87,5 +100,145 @@ func TestRotate(t *testing.T) {
 	}
 	if got := b.one("select current_setting('lock_timeout')"); got != "0" {
 		t.Errorf("rotate left lock_timeout at %s", got)
+	}
+}
+
+// slotNow is the number of the current slot, or of one that many turns later.
+func slotNow(b *bundle, later int) string {
+	b.t.Helper()
+	return b.one(fmt.Sprintf("select ((floor(extract(epoch from clock_timestamp()) / %d)::bigint + %d) %% 3)::text",
+		b.target.slotSeconds(), later))
+}
+
+// tickAt writes a tick of the past, for rotate alone to find.
+func tickAt(b *bundle, age time.Duration, snapshot string) {
+	b.t.Helper()
+	b.exec(fmt.Sprintf(`insert into %s (xid, lsn, at, capture, channel, depth, op, new) values
+		(pg_current_xact_id(), '0/1', clock_timestamp() - interval '%d s', 0, 0, 0, 'k', array['%s', 'nonce'])`,
+		ident(b.target.Schema, "change_"+slotNow(b, 0)), int(age.Seconds()), snapshot))
+}
+
+// TestRotateWaitsForLateCommits: a transaction was open for longer than the retention. What it wrote is old when it
+// commits, and no node has read it: the slot stays until a tick has seen it that all of them have swept.
+func TestRotateWaitsForLateCommits(t *testing.T) {
+	t.Parallel()
+	b := installed(t, ordersDDL, want("orders", "status"))
+	schema := b.target.Schema
+	next := ident(schema, "change_"+slotNow(b, 1))
+	rotate := func(when, want string) {
+		t.Helper()
+		if got := b.one("select " + ident(schema, "rotate") + "()::text"); got != want {
+			t.Errorf("rotate %s: %s, want %s", when, got, want)
+		}
+	}
+	// As a tick writes it, eleven seconds ago.
+	tick := func() {
+		t.Helper()
+		b.exec("select " + ident(schema, "tick") + "()")
+		b.exec("update " + ident(schema, "change_"+slotNow(b, 0)) + " set at = at - interval '11 s' where op = 'k'")
+	}
+	// As a capture writes it, hours ago.
+	capture := `insert into ` + next + ` (xid, lsn, at, capture, channel, depth, op)
+		values (pg_current_xact_id(), '0/1', clock_timestamp() - interval '3 hours', 1, 1, 1, 'i')`
+	late := b.db.Connect(t)
+	run1(t, late, "begin; "+capture)
+	xid := one(t, late, "select pg_current_xact_id()::text")
+	rotate("of what nobody has committed", "NULL")
+	b.exec(capture)
+	rotate("without a tick", "false")
+	tick()
+	rotate("under a writer", "false")
+	run1(t, late, "commit")
+	rotate("when no tick has seen the late one", "false")
+	if got := b.one("select (pg_snapshot_xip(new[1]::pg_snapshot))::text from " + ident(schema, "change") +
+		" where channel = 0"); got != xid {
+		t.Errorf("the tick says that %s was in progress, want %s", got, xid)
+	}
+	b.exec(capture)
+	tick()
+	rotate("when a tick has seen all", "true")
+	if _, err := b.conn.Exec(t.Context(), "begin isolation level repeatable read; select "+ident(schema, "rotate")+"()",
+		pgx.QueryExecModeSimpleProtocol); err == nil {
+		t.Error("rotate in a transaction that does not see what others commit meanwhile: no error")
+	}
+	b.exec("rollback")
+}
+
+// TestAdoption: the rows were written in another history, and part of them has ids that are not given out yet here.
+func TestAdoption(t *testing.T) {
+	t.Parallel()
+	b := installed(t, ordersDDL, want("orders", "status"))
+	schema := b.target.Schema
+	installation := func(column string) string {
+		return b.one("select " + column + "::text from " + ident(schema, "installation"))
+	}
+	epoch := b.one("select " + ident(schema, "epoch") + "()")
+	if got := installation("epoch"); got != epoch || installation("horizon") != "0" {
+		t.Errorf("installed with epoch %s and horizon %s, want %s and 0", got, installation("horizon"), epoch)
+	}
+	b.exec("insert into orders values (1, 'a')")
+	b.exec("select " + ident(schema, "tick") + "()")
+	if got := installation("horizon"); got != "0" {
+		t.Errorf("a tick of the same history set the horizon to %s", got)
+	}
+	b.exec("insert into " + ident(schema, "change_1") + ` (xid, lsn, at, capture, channel, depth, op)
+		select (4e9::bigint + i)::text::xid8, '0/1', clock_timestamp(), 1, 1, 1, 'i' from generate_series(1, 100500) i`)
+	b.exec("update " + ident(schema, "installation") + " set epoch = 'another', horizon = '5000000000'")
+
+	writer, other := b.db.Connect(t), b.db.Connect(t)
+	run1(t, writer, "begin; set lock_timeout = '1ms'; insert into orders values (2, 'b')")
+	b.exec("select " + ident(schema, "tick") + "()")
+	if got := installation("epoch"); got != "another" {
+		t.Errorf("adopted while rows are left: %s", got)
+	}
+	b.exec("begin; select " + ident(schema, "tick") + "()")
+	run1(t, writer, "insert into orders values (3, 'c'); commit") // waits for no tick
+	run1(t, other, "set lock_timeout = '1ms'; insert into orders values (4, 'd')")
+	b.exec("commit")
+	horizon := installation("horizon")
+	if got := installation("epoch"); got != epoch {
+		t.Errorf("epoch %s, want %s", got, epoch)
+	}
+	if got := b.one("select count(*)::text from " + ident(schema, "change") + " where xid >= '4000000000'"); got != "0" {
+		t.Errorf("%s rows are left that would seem to be new for ever", got)
+	}
+	if got := b.one(`select string_agg(new[2], ',' order by new[2]) || ' ' || (bool_and(xid > '` + horizon + `'))::text from ` +
+		ident(schema, "change") + ` where op = 'i' and new[2] in ('1', '4')`); got != "1,4 false" {
+		t.Errorf("rows 1 and 4, and both after the horizon: %s", got)
+	}
+	b.exec("select " + ident(schema, "tick") + "()")
+	if got := b.one(`select (pg_snapshot_xmin(new[1]::pg_snapshot) > '` + horizon + `')::text from ` + ident(schema, "change") +
+		` where channel = 1 and op = 'k' order by xid desc limit 1`); got != "true" || installation("horizon") != horizon {
+		t.Errorf("the next tick lies after the horizon %s: %s; then it is %s", horizon, got, installation("horizon"))
+	}
+}
+
+// TestUpgrade takes an installation of the first version, which knew no epoch, to the present one.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	b := setup(t, ordersDDL, want("orders", "status"))
+	before := b.dump()
+	_, b.target.RuntimeRole = b.login("")
+	b.up()
+	b.exec("insert into orders values (1, 'a')")
+	schema := ident(b.target.Schema)
+	b.exec("drop function " + schema + ".epoch(); alter table " + schema + ".installation drop column epoch; update " + schema +
+		".installation set version = 1")
+	if got := strings.Join(b.inspect().Drifted(), "\n"); !strings.Contains(got, "version 1") || !strings.Contains(got, "epoch is missing") {
+		t.Errorf("drifted: %s", got)
+	}
+	if lines := b.up(); len(lines) != 3 {
+		t.Errorf("up did %q", lines)
+	}
+	if state := b.inspect(); len(state.Plan()) > 0 || len(state.Drifted()) > 0 {
+		t.Errorf("after up: plan %+v, drifted %q", state.Plan(), state.Drifted())
+	}
+	if got := b.one("select (epoch = " + schema + ".epoch())::text || version || horizon from " + schema + ".installation"); got != "true20" {
+		t.Errorf("epoch, version and horizon: %s", got)
+	}
+	b.exec("select " + schema + ".tick()")
+	b.down()
+	if after := b.dump(); before != after {
+		t.Errorf("the dump differs after down:\n%s", after)
 	}
 }

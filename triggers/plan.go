@@ -85,6 +85,7 @@ func (p *planner) foundation() {
 	if !v.installed {
 		p.step("create schema "+t.Schema+" with the outbox", noLock, "", render("schema", t.common()))
 	}
+	p.upgrade()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
@@ -93,7 +94,7 @@ func (p *planner) foundation() {
 			}
 		}
 		if sql != "" {
-			p.step("create the functions tick and rotate", noLock, "", p.reown("tick", "rotate")+p.asOwner(sql))
+			p.step("create the functions epoch, tick and rotate", noLock, "", p.reown(helperNames...)+p.asOwner(sql+p.adopt()))
 		}
 	}
 	var sql string
@@ -106,6 +107,22 @@ func (p *planner) foundation() {
 	if sql != "" {
 		p.step("add channels", noLock, "", p.asOwner(sql))
 	}
+}
+
+// upgrade makes the tables those of this version. It locks rowfeed's own table installation, which no capture reads.
+func (p *planner) upgrade() {
+	if p.server.installed && p.version < version {
+		table := ident(p.target.Schema, "installation")
+		p.step(fmt.Sprintf("bring schema %s from version %d to %d", p.target.Schema, p.version, version), noLock, "",
+			p.asOwner(fmt.Sprintf("alter table %s add column if not exists epoch text;\nupdate %s set version = %d;\n", table, table,
+				version)))
+	}
+}
+
+// adopt notes of which history the outbox is, where that is not known yet. Later it is for a tick to do.
+func (p *planner) adopt() string {
+	return fmt.Sprintf("update %s set epoch = %s() where epoch is null;\n", ident(p.target.Schema, "installation"),
+		ident(p.target.Schema, "epoch"))
 }
 
 // differs tells whether a function is missing or is not as it should be.
@@ -150,7 +167,7 @@ func (p *planner) retention() {
 		}
 	}
 	p.step(fmt.Sprintf("change the outbox's slots from %d to %d seconds", p.slotSeconds, t.slotSeconds()), noLock, "",
-		p.reown(p.functionNames()...)+p.asOwner(sql))
+		p.reown(p.functionNames()...)+p.asOwner(sql+p.adopt()))
 }
 
 // current is the version that the table should have: the newest that is there, or a new one.
@@ -284,7 +301,10 @@ func (p *planner) createTrigger(e *expected, table, function string) string {
 
 // unused drops triggers on tables that are no longer wanted, then the functions that nothing needs.
 func (p *planner) unused() {
-	wanted, functions := map[uint32]bool{}, map[string]bool{"tick": true, "rotate": true}
+	wanted, functions := map[uint32]bool{}, map[string]bool{}
+	for _, name := range helperNames {
+		functions[name] = true
+	}
 	for _, t := range p.tables {
 		functions[functionName(t.want.schema, t.want.name)] = true
 		for _, m := range t.members {
@@ -323,7 +343,7 @@ func (p *planner) dropTriggers(chosen func(installedTrigger) bool) {
 func (s *State) functionNames() []string {
 	var names []string
 	for name := range s.functions {
-		if name == "tick" || name == "rotate" || strings.HasPrefix(name, "capture_") {
+		if slices.Contains(helperNames, name) || strings.HasPrefix(name, "capture_") {
 			names = append(names, name)
 		}
 	}
@@ -341,7 +361,11 @@ func (p *planner) grants() {
 	for i, name := range readable {
 		tables[i] = ident(schema, name)
 	}
+	functions := make([]string, len(helperNames))
+	for i, name := range helperNames {
+		functions[i] = ident(schema, name)
+	}
 	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "", p.asOwner(
-		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s(), %s() to %s;\n",
-			ident(schema), role, strings.Join(tables, ", "), role, ident(schema, "tick"), ident(schema, "rotate"), role)))
+		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s() to %s;\n",
+			ident(schema), role, strings.Join(tables, ", "), role, strings.Join(functions, "(), "), role)))
 }

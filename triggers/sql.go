@@ -17,7 +17,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
 	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
-}).ParseFS(files, "sql/schema.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql"))
+}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -85,6 +85,9 @@ func (t *Target) common() common {
 // S is the quoted schema.
 func (c common) S() string { return ident(c.Schema) }
 
+// Piece is how many rows of another history a tick deletes of a slot.
+func (c common) Piece() int { return 100_000 }
+
 // Slots are the numbers of the ring's tables.
 func (c common) Slots() []int { return []int{0, 1, 2} }
 
@@ -128,9 +131,13 @@ func (f *function) config() []string {
 	return out
 }
 
-// helpers are tick and rotate.
+// helperNames are the functions that a bridge calls.
+var helperNames = []string{"epoch", "tick", "rotate"}
+
+// helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
 	return []*function{
+		{name: "epoch", returns: "text", body: render("epoch", t.common())},
 		{name: "tick", returns: "void", body: render("tick", t.common())},
 		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
 			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},

@@ -131,6 +131,10 @@ func (s *State) Off() []string {
 		return []string{fmt.Sprintf("schema %s is not installed: run `rowfeed migrate up`", s.target.Schema)}
 	}
 	var list []string
+	if s.version < version {
+		list = append(list, fmt.Sprintf("schema %s: installed in version %d, this rowfeed needs version %d", s.target.Schema,
+			s.version, version))
+	}
 	if s.slotSeconds != s.target.slotSeconds() {
 		list = append(list, fmt.Sprintf("retention: installed with %d s, configured are %d s", s.slotSeconds,
 			s.target.slotSeconds()))

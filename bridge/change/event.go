@@ -18,8 +18,8 @@ type Body interface {
 	// Field returns the JSON scalar of a field of data in the old row (was) or the new one; false where that row or
 	// field is not there.
 	Field(name string, was bool) ([]byte, bool)
-	// Append appends the event frame's JSON text to dst.
-	Append(dst []byte, v Variant) []byte
+	// Append appends the event frame's JSON text to dst, with the cursor where it is not empty.
+	Append(dst []byte, v Variant, cursor string) []byte
 }
 
 // Event is what a rule made of a change, before it is known who receives it.
@@ -32,18 +32,24 @@ type Event struct {
 	Latest   bool     // the channel's class is latest
 	Was, Now []string // scoped audience of the old and of the new row; nil where the operation has no such row
 	Body     Body
+	Place    Place
 
-	rendered [variants]*Message
+	rendered [variants][2]*Message
 }
 
-// Message renders the event in variant v, once however often it is called.
-func (e *Event) Message(v Variant) *Message {
-	if m := e.rendered[v]; m != nil {
+// Message renders the event in variant v, once however often it is called. It carries its cursor only for those for
+// whom that is safe.
+func (e *Event) Message(v Variant, safe bool) *Message {
+	cursor, i := "", 0
+	if safe && e.Place.Cursor != "" {
+		cursor, i = e.Place.Cursor, 1
+	}
+	if m := e.rendered[v][i]; m != nil {
 		return m
 	}
-	m := NewMessage(512, func(dst []byte) []byte { return e.Body.Append(dst, v) })
-	m.Rule, m.Key, m.Variant, m.Op, m.Latest = e.Rule, e.Key, v, e.Op, e.Latest
-	e.rendered[v] = m
+	m := NewMessage(512, func(dst []byte) []byte { return e.Body.Append(dst, v, cursor) })
+	m.Rule, m.Key, m.Variant, m.Op, m.Latest, m.Cursor = e.Rule, e.Key, v, e.Op, e.Latest, cursor
+	e.rendered[v][i] = m
 	return m
 }
 

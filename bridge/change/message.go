@@ -1,6 +1,9 @@
 package change
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
 
 // maxHeader is the longest header of an unmasked WebSocket frame: RFC 6455, section 5.2.
 const maxHeader = 10
@@ -10,8 +13,11 @@ const maxHeader = 10
 type Message struct {
 	buf   []byte // maxHeader bytes of room, of which the header takes the last, then the payload
 	start int    // where the WebSocket frame begins in buf
-	count int    // messages that it stands for: 1, or those of a joined one
+	count int32  // messages that it stands for: 1, or those of a joined one
+	raw   bool   // bytes for the wire, whatever they are: neither frame nor text
 	parts []*Message
+	// stream is the form for Server-Sent Events, once a session of that kind has asked for it.
+	stream atomic.Pointer[[]byte]
 
 	// What a newer message of a `latest` channel may replace: same rule and key.
 	Rule    int32
@@ -19,6 +25,8 @@ type Message struct {
 	Op      Op
 	Variant Variant
 	Key     string
+
+	Cursor string // that the payload carries; empty: none
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.
@@ -34,7 +42,7 @@ func NewControl(opcode byte, payload []byte) *Message {
 }
 
 // NewRaw makes a message that goes to the wire as it is: bytes that already are what the peer expects.
-func NewRaw(b []byte) *Message { return &Message{buf: b, count: 1} }
+func NewRaw(b []byte) *Message { return &Message{buf: b, count: 1, raw: true} }
 
 // Join makes one message of several, so that what goes to the same receivers is queued and written as one. Those of a
 // latest channel can be taken apart again; a joined message has no Payload.
@@ -43,10 +51,13 @@ func Join(list []*Message) *Message {
 	for _, m := range list {
 		size += len(m.Frame())
 	}
-	j := &Message{buf: make([]byte, 0, size), count: len(list)}
+	j := &Message{buf: make([]byte, 0, size), count: int32(len(list))}
 	for _, m := range list {
 		j.buf = append(j.buf, m.Frame()...)
 		j.Latest, j.Op = j.Latest || m.Latest, m.Op
+		if m.Cursor != "" {
+			j.Cursor = m.Cursor
+		}
 	}
 	if j.Latest {
 		j.parts = append(j.parts, list...)
@@ -58,7 +69,7 @@ func Join(list []*Message) *Message {
 func (m *Message) Parts() []*Message { return m.parts }
 
 // Count returns how many messages it stands for.
-func (m *Message) Count() int { return m.count }
+func (m *Message) Count() int { return int(m.count) }
 
 // Frame returns the finished WebSocket frame, or those of a joined message. Not to be changed.
 func (m *Message) Frame() []byte { return m.buf[m.start:] }

@@ -16,9 +16,11 @@ import (
 
 // Channel is what is measured of a channel.
 type Channel struct {
-	Name   string
-	Feed   *source.Stats
-	Router *router.Channel
+	Name    string
+	Feed    *source.Stats
+	Router  *router.Channel
+	History *source.History
+	Outbox  *source.Outbox
 }
 
 // Metrics collects the counters that the rooms keep, when it is asked: nothing is counted twice on the way of an event.
@@ -62,13 +64,20 @@ var (
 	sweeps     = describe("source_sweeps_total", "Sweeps of the outbox.", "channel")
 	glances    = describe("source_glances_total", "Sweeps of the ring's current table alone, of these.", "channel")
 	changes    = describe("source_changes_total", "Changes read from the outbox.", "channel")
-	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes without having been woken.", "channel")
+	missed     = describe("source_missed_notifications_total", "Heartbeat sweeps that found changes of which no notification came.", "channel")
 	wakeups    = describe("source_wakeups_total", "Notifications that led to a sweep.", "channel")
 	reconnects = describe("source_reconnects_total", "Lost connections of the sweep.", "channel")
 	gaps       = describe("source_gaps_total", "Gaps that subscribers were told of.", "channel")
-	listening  = describe("source_listening", "1 while the channel's LISTEN is in force.", "channel")
+	listening  = describe("source_listening", "1 while the channel's LISTEN is in force and its canaries come back.", "channel")
+	canaries   = describe("source_canaries_lost_total", "Notifications to itself that a listener did not hear.", "channel")
 	routed     = describe("router_events_total", "Events that were routed.", "channel")
 	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
+	resumed    = describe("router_resumes_total", "Subscriptions that began with something of the past, by where it came from: memory, outbox, rewind; refused were told to fetch afresh.", "channel", "source")
+	replayed   = describe("router_replayed_total", "Messages of the past handed to sessions.", "channel")
+	queries    = describe("router_replay_queries_total", "Queries of the outbox for those who came back.", "channel")
+	kept       = describe("source_history_changes", "Changes in memory for those who come back.", "channel")
+	keptBytes  = describe("source_history_bytes", "Memory that they take.", "channel")
+	lag        = describe("source_sweep_lag_seconds", "Age of the oldest change in the last sweep that found any, by the clocks of the database and of this machine.", "channel")
 	open       = describe("session_open", "Sessions now.")
 	accepted   = describe("session_accepted_total", "Upgraded connections.")
 	refused    = describe("session_refused_total", "Handshakes answered by an HTTP error.")
@@ -84,7 +93,8 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, routed, delivered,
+	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries, routed, delivered,
+		resumed, replayed, queries, kept, keptBytes, lag,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
 		ch <- d
 	}
@@ -105,6 +115,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(missed, c.Feed.Missed.Load(), c.Name)
 		counter(wakeups, c.Feed.Wakeups.Load(), c.Name)
 		counter(reconnects, c.Feed.Reconnects.Load(), c.Name)
+		counter(canaries, c.Feed.CanariesLost.Load(), c.Name)
 		counter(gaps, c.Feed.Lost.Load(), c.Name)
 		on := 0.0
 		if c.Feed.Listening.Load() {
@@ -114,6 +125,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		r, d := c.Router.Stats()
 		counter(routed, r, c.Name)
 		counter(delivered, d, c.Name)
+		counter(resumed, c.Router.Resumes.Memory.Load(), c.Name, "memory")
+		counter(resumed, c.Router.Resumes.Outbox.Load(), c.Name, "outbox")
+		counter(resumed, c.Router.Resumes.Rewound.Load(), c.Name, "rewind")
+		counter(resumed, c.Router.Resumes.Refused.Load(), c.Name, "refused")
+		counter(replayed, c.Router.Resumes.Replayed.Load(), c.Name)
+		counter(queries, c.Outbox.Queries.Load(), c.Name)
+		n, bytes := c.History.Size()
+		gauge(kept, float64(n), c.Name)
+		gauge(keptBytes, float64(bytes), c.Name)
+		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
 	}
 	s := m.sessions
 	gauge(open, float64(s.Open.Load()))

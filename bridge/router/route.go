@@ -10,6 +10,7 @@ import (
 const (
 	sawOld uint8 = 1 << iota
 	seesNew
+	replays // and part of what came before is still on its way: no cursor is safe
 )
 
 // A run is events in sequence that go to the same receivers, each in one variant for all of them: they are joined into
@@ -36,16 +37,19 @@ func (c *Channel) Route(e *change.Event) {
 
 // route tells whether it has queued anything.
 func (c *Channel) route(e *change.Event) (queued bool) {
+	c.waiting.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.waiting.Add(-1)
+	c.pos = e.Place.Pos
 	if len(c.members) == 0 {
 		return false
 	}
 	e.Rule += c.rules
 	c.seq++
 	c.touched = c.touched[:0]
-	c.mark(e, e.Was, sawOld)
-	c.mark(e, e.Now, seesNew)
+	c.mark(c.index, e, e.Was, sawOld, nil)
+	c.mark(c.index, e, e.Now, seesNew, nil)
 	if len(c.touched) == 0 {
 		return false
 	}
@@ -53,7 +57,7 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	if !uniform(c.touched) {
 		c.flush()
 		for _, m := range c.touched {
-			m.sink.Queue(e.Message(variant(e.Op, m.bits)))
+			m.sink.Queue(e.Message(variant(e.Op, m.bits), m.bits&replays == 0))
 		}
 		return true
 	}
@@ -61,7 +65,7 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 		queued = c.flush()
 		c.run.members = append(c.run.members, c.touched...)
 	}
-	m := e.Message(variant(e.Op, c.touched[0].bits))
+	m := e.Message(variant(e.Op, c.touched[0].bits), c.touched[0].bits&replays == 0)
 	c.run.messages = append(c.run.messages, m)
 	if c.run.bytes += len(m.Frame()); len(c.run.messages) == maxRun || c.run.bytes >= maxRunBytes {
 		queued = c.flush()
@@ -107,7 +111,7 @@ func uniform(members []*member) bool {
 
 // variant chooses the form: who saw the old row and sees the new one hears the event as it happened.
 func variant(op change.Op, bits uint8) change.Variant {
-	switch {
+	switch bits &^= replays; {
 	case op != change.Update || bits == sawOld|seesNew:
 		return change.Whole
 	case bits == seesNew:
@@ -117,8 +121,10 @@ func variant(op change.Op, bits uint8) change.Variant {
 	}
 }
 
-// mark notes bit at each member that has a subscription to the event and one of the audience's grants.
-func (c *Channel) mark(e *change.Event, audience []string, bit uint8) {
+// mark notes bit at each member that has a subscription to the event in the index, and one of the audience's grants.
+// Of the live ones those are left out that were sent the event from the past; of the others those count that the
+// record at hand is due for.
+func (c *Channel) mark(index map[place][]entry, e *change.Event, audience []string, bit uint8, at *step) {
 	if len(audience) == 0 {
 		return
 	}
@@ -133,7 +139,10 @@ func (c *Channel) mark(e *change.Event, audience []string, bit uint8) {
 			if topic == nil {
 				continue
 			}
-			for _, en := range c.index[place{topic, grant}] {
+			for _, en := range index[place{topic, grant}] {
+				if at == nil && e.Place.Pos < en.sub.from || at != nil && !at.due(en.sub.replay) {
+					continue
+				}
 				if len(en.sub.req.Where) > 0 && !matches(en.sub.req.Where, e.Body, bit == sawOld) {
 					continue
 				}
@@ -146,6 +155,9 @@ func (c *Channel) mark(e *change.Event, audience []string, bit uint8) {
 func (c *Channel) touch(m *member, bit uint8) {
 	if m.seq != c.seq {
 		m.seq, m.bits = c.seq, 0
+		if m.replays > 0 {
+			m.bits = replays
+		}
 		c.touched = append(c.touched, m)
 	}
 	m.bits |= bit
@@ -171,6 +183,10 @@ func (c *Channel) Notify(n change.Notice) {
 			continue
 		}
 		for _, s := range m.subs {
+			if s.replay != nil {
+				c.interrupt(s.replay, n)
+				continue
+			}
 			if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
 				m.sink.Resync(n, s.req.Ref)
 			}

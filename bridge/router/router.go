@@ -13,14 +13,19 @@ import (
 	"nalar.internal/rowfeed/bridge/change"
 )
 
-// Sink is a session as the router sees it. Neither method may block or call the router.
+// Sink is a session as the router sees it. No method may block or call the router.
 type Sink interface {
 	// Send queues a finished message and sees to it that it is written.
 	Send(*change.Message)
 	// Queue does the same, but what it has queued may lie until the channel's wake function is called.
 	Queue(*change.Message)
+	// Offer queues a message of the past where there is room for it, as Queue does, and tells whether there was. If not,
+	// the channel's Room is called when there is.
+	Offer(m *change.Message, c *Channel) bool
 	// Resync tells that what was delivered of the subscription is void.
 	Resync(n change.Notice, subscription string)
+	// Slow ends the session: it has fallen too far behind, and can come back with its cursor.
+	Slow()
 }
 
 // Request says what a subscription is for. Resource empty is the whole channel; Keyed false is every row.
@@ -54,11 +59,13 @@ type entry struct {
 
 // member is what one sink has in the channel; seq and bits collect what the event at hand means for it.
 type member struct {
-	sink   Sink
-	grants []*name
-	subs   []*Subscription
-	seq    uint64
-	bits   uint8
+	sink    Sink
+	grants  []*name
+	subs    []*Subscription
+	replays int32 // subscriptions that are not live yet
+	seq     uint64
+	bits    uint8
+	even    bool // its replays are all at one place, so that what they are sent may carry a cursor
 }
 
 // Subscription is one registered request; Close ends it.
@@ -67,7 +74,11 @@ type Subscription struct {
 	member  *member
 	req     Request
 	topic   *name
-	at      []int32 // position in the list of each of the member's grants
+	at      []int32          // position in the list of each of the member's grants
+	replay  *replay          // nil: live
+	from    uint64           // position of the first change that is live
+	began   uint64           // position of the first change after it was made
+	since   *change.Snapshot // what it resumed from; nil where it did not
 }
 
 // Channel is the subscription index of one channel.
@@ -81,8 +92,18 @@ type Channel struct {
 	mu      sync.Mutex
 	topics  map[string]*name
 	grants  map[string]*name
-	index   map[place][]entry
+	index   map[place][]entry // of live subscriptions
+	past    map[place][]entry // of those that are still replaying
 	members map[Sink]*member
+	pending int           // subscriptions that are not live yet
+	pos     uint64        // of the newest change that was routed
+	cursor  string        // before which everything was routed
+	fresh   []*replay     // to be looked for in memory
+	lost    []*replay     // to be looked for, or read, in the outbox
+	active  []*replay     // that read from memory
+	rewinds []*replay     // that look back
+	replays chan struct{} // rung when there is work for Run
+	outbox  chan struct{} // likewise for its reader of the outbox
 	seq     uint64
 	touched []*member
 	topic   []byte
@@ -90,6 +111,8 @@ type Channel struct {
 
 	routed    atomic.Uint64
 	delivered atomic.Uint64
+	waiting   atomic.Int32 // routing goroutines that wait for mu
+	Resumes   Resumes
 }
 
 // channels counts the channels made: a sink that is in several of them tells their rules apart by number, so that an
@@ -102,7 +125,8 @@ func NewChannel(channel string, anyTenant, tenants bool, wake func()) *Channel {
 	return &Channel{
 		name: channel, any: anyTenant, tenants: tenants, rules: channels.Add(1) << 16, wake: wake,
 		topics: map[string]*name{}, grants: map[string]*name{},
-		index: map[place][]entry{}, members: map[Sink]*member{},
+		index: map[place][]entry{}, past: map[place][]entry{}, members: map[Sink]*member{},
+		replays: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 }
 
@@ -118,18 +142,24 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 	defer c.wake()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.add(sink, grants, req)
+	c.enter(s)
+	if ack != nil {
+		sink.Send(ack)
+	}
+	return s
+}
+
+// add makes a subscription that is in no index yet.
+func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 	c.flush() // by the subscriptions and grants that it was judged by
 	m := c.members[sink]
 	if m == nil {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos + 1}
 	m.subs = append(m.subs, s)
-	c.enter(s)
-	if ack != nil {
-		sink.Send(ack)
-	}
 	return s
 }
 
@@ -153,6 +183,9 @@ func (c *Channel) Regrant(sink Sink, grants []string) {
 	}
 	for _, s := range m.subs {
 		c.enter(s)
+		if s.replay != nil {
+			s.replay.found = nil // by the grants that are gone
+		}
 	}
 }
 
@@ -167,6 +200,11 @@ func (s *Subscription) Close() {
 	defer c.mu.Unlock()
 	c.flush() // by the subscriptions and grants that it was judged by
 	c.leave(s)
+	if s.replay != nil {
+		s.replay = nil
+		m.replays--
+		c.pending--
+	}
 	drop(c.topics, s.topic)
 	for i, other := range m.subs {
 		if other == s {
@@ -208,30 +246,40 @@ func (c *Channel) usable(grant string) bool {
 	return c.tenants
 }
 
+// indexOf returns the index that the subscription belongs to.
+func (c *Channel) indexOf(s *Subscription) map[place][]entry {
+	if s.replay != nil {
+		return c.past
+	}
+	return c.index
+}
+
 func (c *Channel) enter(s *Subscription) {
+	index := c.indexOf(s)
 	s.at = make([]int32, len(s.member.grants))
 	for i, g := range s.member.grants {
 		p := place{s.topic, g}
-		list := c.index[p]
+		list := index[p]
 		s.at[i] = int32(len(list))
-		c.index[p] = append(list, entry{s, int32(i)})
+		index[p] = append(list, entry{s, int32(i)})
 	}
 }
 
 func (c *Channel) leave(s *Subscription) {
+	index := c.indexOf(s)
 	for i, g := range s.member.grants {
 		p := place{s.topic, g}
-		list := c.index[p]
+		list := index[p]
 		last := len(list) - 1
 		moved := list[last]
 		list[s.at[i]] = moved
 		moved.sub.at[moved.grant] = s.at[i]
 		list[last] = entry{}
 		if last == 0 {
-			delete(c.index, p)
+			delete(index, p)
 			continue
 		}
-		c.index[p] = list[:last]
+		index[p] = list[:last]
 	}
 }
 

@@ -30,6 +30,10 @@ func (r *recorder) Send(m *change.Message) {
 	}
 }
 
+func (r *recorder) Offer(m *change.Message, _ *Channel) bool { r.Queue(m); return true }
+
+func (r *recorder) Slow() {}
+
 func (r *recorder) Resync(n change.Notice, sub string) {
 	r.voided = append(r.voided, n.Reason+"/"+sub)
 }
@@ -45,7 +49,7 @@ func (f *fields) Field(name string, was bool) ([]byte, bool) {
 	return []byte(v), name == "v" && v != ""
 }
 
-func (f *fields) Append(dst []byte, v change.Variant) []byte { return append(dst, "wel"[v]) }
+func (f *fields) Append(dst []byte, v change.Variant, _ string) []byte { return append(dst, "wel"[v]) }
 
 // request and person are the oracle's own picture: what was asked for and by whom, in words.
 type request struct {
@@ -259,6 +263,10 @@ func (k *keeper) Queue(m *change.Message)      { k.got = append(k.got, m) }
 func (k *keeper) Send(m *change.Message)       { k.got = append(k.got, m) }
 func (k *keeper) Resync(change.Notice, string) {}
 
+func (k *keeper) Offer(m *change.Message, _ *Channel) bool { k.Queue(m); return true }
+
+func (k *keeper) Slow() {}
+
 func FuzzScalar(f *testing.F) {
 	for _, s := range []string{`5`, `"x"`, `1e9`, `-0.0`, `null`} {
 		f.Add([]byte(s))
@@ -295,3 +303,7 @@ type counter struct{ n int }
 func (c *counter) Send(*change.Message)         { c.n++ }
 func (c *counter) Queue(*change.Message)        { c.n++ }
 func (c *counter) Resync(change.Notice, string) {}
+
+func (c *counter) Offer(m *change.Message, _ *Channel) bool { c.Queue(m); return true }
+
+func (c *counter) Slow() {}

@@ -11,7 +11,7 @@ var errWidth = errors.New("the row does not have the columns of its relation")
 
 // state is what applying a change needs, reused from change to change.
 type state struct {
-	epoch   string
+	place   change.Place
 	change  *change.Change
 	out     Output
 	drifted []string // resources that have had their notice of this change
@@ -30,7 +30,7 @@ type state struct {
 // Apply evaluates the rules of the change's table and gives out what comes of it: events, in the order of the rules;
 // a notice for each resource of a table that was truncated or could not be captured truthfully; faults. Changes of
 // tables without a rule in this channel, and ticks, give nothing.
-func (ch *Channel) Apply(epoch string, c *change.Change, out Output) {
+func (ch *Channel) Apply(at change.Place, c *change.Change, out Output) {
 	if c.Relation == nil {
 		return
 	}
@@ -51,7 +51,7 @@ func (ch *Channel) Apply(epoch string, c *change.Change, out Output) {
 	}
 	s := ch.states.Get().(*state)
 	defer ch.states.Put(s)
-	s.epoch, s.change, s.out, s.drifted = epoch, c, out, s.drifted[:0]
+	s.place, s.change, s.out, s.drifted = at, c, out, s.drifted[:0]
 	whole := (c.Op == change.Insert || len(c.Old) == b.width) && (c.Op == change.Delete || len(c.New) == b.width)
 	moved := whole && c.Op == change.Update && differs(c.Old, c.New, b.key)
 	for i := range b.rules {
@@ -148,11 +148,11 @@ func (s *state) emit(b *bound, op change.Op, old, current change.Row, tag string
 	if len(was) == 0 && len(now) == 0 {
 		return
 	}
-	s.body = Body{bound: b, change: s.change, epoch: s.epoch, tag: tag, op: op, row: row, old: old, current: current,
+	s.body = Body{bound: b, change: s.change, epoch: s.place.Epoch, tag: tag, op: op, row: row, old: old, current: current,
 		scratch: s.body.scratch[:0]}
 	s.event = change.Event{
 		Channel: b.rule.channel, Resource: b.rule.resource, Rule: int32(b.rule.number), Key: s.key(b, row), Op: op,
-		Latest: b.rule.latest, Was: was, Now: now, Body: &s.body,
+		Latest: b.rule.latest, Was: was, Now: now, Body: &s.body, Place: s.place,
 	}
 	s.out.Event(&s.event)
 }

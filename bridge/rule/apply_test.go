@@ -131,7 +131,7 @@ func TestOldIsThere(t *testing.T) {
 		t.Errorf("%+v", out.events)
 	}
 	var absent fieldless
-	ch.Apply("7f3a", changed(requests(), nil, row("1", "new", "42", "6")), &absent)
+	ch.Apply(change.Place{Epoch: "7f3a"}, changed(requests(), nil, row("1", "new", "42", "6")), &absent)
 	if string(absent) != "status:false state-was:false state:true" {
 		t.Errorf("fields: %s", absent)
 	}

@@ -12,7 +12,7 @@ import (
 // renderer is an Output that renders each event once into the same memory.
 type renderer struct{ buf []byte }
 
-func (r *renderer) Event(e *change.Event)  { r.buf = e.Body.Append(r.buf[:0], change.Whole) }
+func (r *renderer) Event(e *change.Event)  { r.buf = e.Body.Append(r.buf[:0], change.Whole, "") }
 func (r *renderer) Notice(n change.Notice) { panic(n) }
 func (r *renderer) Fault(f rule.Fault)     { panic(f.Err) }
 
@@ -38,7 +38,7 @@ func BenchmarkApply(b *testing.B) {
 			out := &renderer{}
 			b.ReportAllocs()
 			for b.Loop() {
-				ch.Apply("7f3a", bench.change, out)
+				ch.Apply(change.Place{Epoch: "7f3a"}, bench.change, out)
 			}
 		})
 	}

@@ -8,10 +8,6 @@ import (
 
 // Body writes an event's frames. It is valid, as the rows that it reads are, only until Output.Event returns.
 type Body struct {
-	// Cursor is sent as the frame's last field where it is set: a place in the feed that is safe for whoever receives
-	// the frame to resume from.
-	Cursor []byte
-
 	bound        *bound
 	change       *change.Change
 	epoch, tag   string
@@ -43,7 +39,7 @@ func (b *Body) Field(name string, was bool) ([]byte, bool) {
 }
 
 // Append implements change.Body: the event frame of PROTOCOL, fields in its order.
-func (b *Body) Append(dst []byte, v change.Variant) []byte {
+func (b *Body) Append(dst []byte, v change.Variant, cursor string) []byte {
 	r := b.bound.rule
 	dst = append(dst, r.head...)
 	dst = b.change.AppendID(dst, b.epoch, b.tag)
@@ -59,9 +55,10 @@ func (b *Body) Append(dst []byte, v change.Variant) []byte {
 	if v != change.Leave {
 		dst = b.appendRow(dst, v)
 	}
-	if len(b.Cursor) > 0 {
-		dst = append(dst, `,"cursor":`...)
-		dst = appendString(dst, b.Cursor)
+	if cursor != "" { // letters, digits and colons
+		dst = append(dst, `,"cursor":"`...)
+		dst = append(dst, cursor...)
+		dst = append(dst, '"')
 	}
 	return append(dst, '}')
 }

@@ -34,10 +34,10 @@ func (o *output) Event(e *change.Event) {
 	kept := event{Event: *e, frames: map[change.Variant]string{}, was: map[string]string{}, now: map[string]string{}}
 	kept.Was, kept.Now = slices.Clone(e.Was), slices.Clone(e.Now)
 	if o.cursor != "" {
-		e.Body.(*rule.Body).Cursor = []byte(o.cursor)
+		e.Place.Cursor = o.cursor
 	}
 	for _, v := range []change.Variant{change.Whole, change.Enter, change.Leave} {
-		kept.frames[v] = string(e.Message(v).Payload())
+		kept.frames[v] = string(e.Message(v, true).Payload())
 	}
 	var frame struct {
 		Data map[string]json.RawMessage `json:"data"`
@@ -129,7 +129,7 @@ func changed(rel *change.Relation, old, current change.Row) *change.Change {
 
 func apply(ch *rule.Channel, c *change.Change) *output {
 	out := &output{}
-	ch.Apply("7f3a", c, out)
+	ch.Apply(change.Place{Epoch: "7f3a"}, c, out)
 	return out
 }
 

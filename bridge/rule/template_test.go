@@ -100,7 +100,7 @@ func TestLink(t *testing.T) {
 			Columns: []change.Column{{Name: "v", Kind: change.Text}}}
 		var got link
 		c := &change.Change{Relation: rel, Op: change.Insert, New: change.Row{[]byte(value)}}
-		book.Channel("c").Apply("e", c, &got)
+		book.Channel("c").Apply(change.Place{Epoch: "e"}, c, &got)
 		if string(got) != test.want {
 			t.Errorf("%s over %q: %q, want %q", test.template, value, got, test.want)
 		}
@@ -112,7 +112,7 @@ type link string
 
 func (l *link) Event(e *change.Event) {
 	var frame struct{ Link string }
-	if err := json.Unmarshal(e.Message(change.Whole).Payload(), &frame); err != nil {
+	if err := json.Unmarshal(e.Message(change.Whole, true).Payload(), &frame); err != nil {
 		panic(err)
 	}
 	*l = link(frame.Link)

@@ -165,7 +165,7 @@ func TestWire(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			out := &output{cursor: test.cursor}
-			compileChannel(t, test.channel, test.rule).Apply("7f3a", test.change, out)
+			compileChannel(t, test.channel, test.rule).Apply(change.Place{Epoch: "7f3a"}, test.change, out)
 			if len(out.events) <= test.nth {
 				t.Fatalf("%d events, faults %v", len(out.events), out.faults)
 			}

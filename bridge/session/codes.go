@@ -6,6 +6,7 @@ const (
 	closeNormal      = 1000
 	closeProtocol    = 1002
 	closeUnsupported = 1003
+	closeAbnormal    = 1006
 	closeInvalidText = 1007
 	closeTryLater    = 1013 // registered: the database can't be asked who the client is
 

@@ -31,12 +31,12 @@ func welcomeFrame(s *Session, who *audience.Identity) *change.Message {
 	}{"welcome", who.User, who.Name, s.name(), max(0, time.Until(who.Expires).Milliseconds()), heartbeatInterval.Milliseconds()})
 }
 
-func subscribedFrame(ref string) *change.Message {
+func subscribedFrame(ref string, resumed bool) *change.Message {
 	return frame(struct {
 		Type    string `json:"type"`
 		Ref     string `json:"ref,omitempty"`
 		Resumed bool   `json:"resumed"`
-	}{"subscribed", ref, false})
+	}{"subscribed", ref, resumed})
 }
 
 func unsubscribedFrame(ref string) *change.Message {

@@ -24,8 +24,9 @@ type clientFrame struct {
 
 // Limits of what a frame may say.
 const (
-	maxRef   = 64 // bytes of a ref
-	maxWhere = 100
+	maxRef    = 64 // bytes of a ref
+	maxWhere  = 100
+	maxRewind = 1000
 )
 
 // handle answers one frame of the full protocol.
@@ -94,17 +95,58 @@ func (s *Session) subscribe(f *clientFrame) {
 		return
 	}
 	req.Where = where
-	if len(f.Rewind) > 0 {
-		s.fail(f.Ref, errBadFrame, "rewind is not available in this version")
+	from, code, message := past(f)
+	if code != "" {
+		s.fault(f.Ref, code, message)
 		return
 	}
 	if !s.mayAdd(f.Ref) {
 		return
 	}
-	s.keep(c.Router.Subscribe(s, s.identity().Grants, req, subscribedFrame(f.Ref)))
-	if len(f.Cursor) > 0 && string(f.Cursor) != "null" {
-		s.Resync(change.Notice{Channel: f.Channel, Resource: f.Resource, Reason: "cursor_expired"}, f.Ref)
+	s.enroll(c, req, from, func(resumed bool) *change.Message { return subscribedFrame(f.Ref, resumed) })
+}
+
+// enroll makes a subscription; ack, where there is one, answers it.
+func (s *Session) enroll(c Channel, req router.Request, from router.From, ack func(resumed bool) *change.Message) {
+	grants := s.identity().Grants
+	if from.Past() {
+		s.keep(c.Router.Resume(s, grants, req, from, ack))
+		return
 	}
+	var answer *change.Message
+	if ack != nil {
+		answer = ack(false)
+	}
+	s.keep(c.Router.Subscribe(s, grants, req, answer))
+}
+
+// past reads what a subscribe frame wants of the past.
+func past(f *clientFrame) (from router.From, code, message string) {
+	if len(f.Cursor) > 0 && string(f.Cursor) != "null" {
+		var text string
+		if json.Unmarshal(f.Cursor, &text) != nil {
+			return from, errBadFrame, "cursor is a string as a frame of the channel carried it"
+		}
+		from.Cursor = cursorOf(text)
+	}
+	if len(f.Rewind) > 0 && string(f.Rewind) != "null" {
+		if json.Unmarshal(f.Rewind, &from.Rewind) != nil || from.Rewind < 0 {
+			return from, errBadFrame, "rewind is a number of events"
+		}
+		if from.Rewind > maxRewind {
+			return from, errTooLarge, "rewind is at most 1000"
+		}
+	}
+	return from, "", ""
+}
+
+// cursorOf reads a cursor; what is none names no place, and so is answered like one that has expired.
+func cursorOf(text string) change.Cursor {
+	c, ok := change.ParseCursor(text)
+	if !ok {
+		c = change.Cursor{Nonce: "?"}
+	}
+	return c
 }
 
 // mayAdd tells whether the session may have one more subscription of that name, and answers where not.

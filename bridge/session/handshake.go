@@ -36,7 +36,7 @@ type verdict struct {
 
 // ServeHTTP upgrades a connection. What can be told to a browser only after the upgrade is told by a close code.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, ok := parseTarget(r.URL)
+	t, ok := parseTarget(r.URL, "/ws")
 	switch {
 	case !ok:
 		srv.refuse(w, http.StatusNotFound, "no such endpoint: use /ws, or /ws/{channel}[/{resource}[/{key}]]")
@@ -87,10 +87,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.code == 0 && t.plain() {
 		// Registered before the 101: what happens from now on waits in the queue.
-		s.keep(srv.channels[t.channel].Router.Subscribe(s, who.Grants, request, nil))
-		if t.cursor {
-			v = verdict{closeResync, "resync: cursor_expired"}
+		var from router.From
+		if t.cursor != "" {
+			from.Cursor = cursorOf(t.cursor)
 		}
+		s.enroll(srv.channels[t.channel], request, from, nil)
 	}
 	srv.upgrade(w, r, s, who, v)
 }
@@ -184,14 +185,17 @@ func (srv *Server) admit(s *Session) verdict {
 	defer srv.mu.Unlock()
 	switch c := srv.cfg.Server; {
 	case srv.draining.Load(): // since the handshake began: Drain may not have seen the session
-		return verdict{closeDraining, "draining; retry_ms=500"}
+		return verdict{closeDraining, "draining; " + retryAfter + "500"}
 	case srv.Stats.Open.Load() > int64(c.MaxConnections):
-		return verdict{closeConnectionLimit, "this server has too many connections"}
+		return verdict{closeConnectionLimit, serverFull}
 	case srv.addresses[s.address] > c.MaxConnectionsPerAddress:
 		return verdict{closeConnectionLimit, "too many connections from this address"}
 	}
 	return verdict{}
 }
+
+// serverFull is the one connection_limit that has nothing to do with who is asking.
+const serverFull = "this server has too many connections"
 
 // become makes the session its user's; false when the user has too many of them.
 func (s *Session) become(who *audience.Identity) bool {
@@ -234,16 +238,17 @@ func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Id
 // target is what a URL asks for.
 type target struct {
 	channel, resource, key string
-	keyed, cursor          bool
+	keyed                  bool
+	cursor                 string
 }
 
 func (t target) plain() bool { return t.channel != "" }
 
-// parseTarget reads /ws, /ws/{channel}, /ws/{channel}/{resource} and /ws/{channel}/{resource}/{key}; each may end in
-// a slash.
-func parseTarget(u *url.URL) (target, bool) {
+// parseTarget reads, below root, /{channel}, /{channel}/{resource} and /{channel}/{resource}/{key}, or nothing; each may
+// end in a slash.
+func parseTarget(u *url.URL, root string) (target, bool) {
 	path := strings.TrimSuffix(u.EscapedPath(), "/")
-	rest, ok := strings.CutPrefix(path, "/ws")
+	rest, ok := strings.CutPrefix(path, root)
 	if !ok || rest != "" && rest[0] != '/' {
 		return target{}, false
 	}
@@ -261,7 +266,7 @@ func parseTarget(u *url.URL) (target, bool) {
 		}
 		parts[i] = p
 	}
-	t := target{cursor: u.Query().Has("cursor")}
+	t := target{cursor: u.Query().Get("cursor")}
 	switch len(parts) {
 	case 3:
 		t.key, t.keyed = parts[2], true

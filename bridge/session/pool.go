@@ -30,7 +30,7 @@ func (sl *slot) release() {
 
 // yield gives the reader's place in the pool to others, before it goes on with what takes long.
 func (s *Session) yield() {
-	if s.in.slot != nil {
+	if s.in != nil && s.in.slot != nil {
 		s.in.slot.release()
 	}
 }

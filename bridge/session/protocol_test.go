@@ -61,7 +61,9 @@ func TestBadFrames(t *testing.T) {
 		{"auth without token", `{"type":"auth"}`, "bad_frame"},
 		{"auth with a bad token", `{"type":"auth","token":"x"}`, "forbidden"},
 		{"auth as another user", `{"type":"auth","token":"` + rig.User(8, clerk) + `"}`, "forbidden"},
-		{"rewind", `{"type":"subscribe","ref":"1","channel":"stock","rewind":20}`, "bad_frame"},
+		{"rewind below zero", `{"type":"subscribe","ref":"1","channel":"stock","rewind":-1}`, "bad_frame"},
+		{"rewind too far", `{"type":"subscribe","ref":"1","channel":"stock","rewind":1001}`, "too_large"},
+		{"cursor of another type", `{"type":"subscribe","ref":"1","channel":"stock","cursor":7}`, "bad_frame"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,12 @@ const (
 	maxQueueBytes = 768 << 10
 	maxQueueLen   = 16 << 10
 	keepCapacity  = 8 // a queue at rest keeps no more room than this
+
+	// What is replayed leaves room for what is live, and goes on when most of it has left.
+	pastBytes = 256 << 10
+	pastLen   = 4 << 10
+	lowBytes  = 64 << 10
+	lowLen    = 1 << 10
 )
 
 // queue holds the messages that wait for one socket, oldest first. The first inflight of them are with the writer and
@@ -17,7 +23,24 @@ type queue struct {
 	head     int
 	inflight int
 	offset   int // bytes of the first message that are already on the wire
-	bytes    int // of all frames in items
+	bytes    int // of all that items keep in memory
+	sse      bool
+}
+
+// wire is what of a message goes into the socket.
+func (q *queue) wire(m *change.Message) []byte {
+	if q.sse {
+		return m.Stream()
+	}
+	return m.Frame()
+}
+
+// size is what a message keeps in memory: as an event of a stream it does so in both forms.
+func (q *queue) size(m *change.Message) int {
+	if q.sse {
+		return len(m.Frame()) + len(m.Stream())
+	}
+	return len(m.Frame())
 }
 
 func (q *queue) len() int { return len(q.items) - q.head }
@@ -36,8 +59,13 @@ func (q *queue) push(m *change.Message) bool {
 	return true
 }
 
+// room tells whether a message of the past may be appended; a single one may be of any size.
+func (q *queue) room(m *change.Message) bool {
+	return q.len() == 0 || q.bytes+len(m.Frame()) <= pastBytes && q.len() < pastLen
+}
+
 func (q *queue) over(m *change.Message) bool {
-	return q.len() > 0 && (q.bytes+len(m.Frame()) > maxQueueBytes || q.len() >= maxQueueLen)
+	return q.len() > 0 && (q.bytes+q.size(m) > maxQueueBytes || q.len() >= maxQueueLen)
 }
 
 func (q *queue) append(m *change.Message) {
@@ -47,7 +75,7 @@ func (q *queue) append(m *change.Message) {
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, m)
-	q.bytes += len(m.Frame())
+	q.bytes += q.size(m)
 }
 
 // merge keeps of each row of a latest channel only the newest plain update: an older one that is followed by anything
@@ -66,7 +94,7 @@ func (q *queue) merge() {
 		if m.Latest {
 			r := row{m.Rule, m.Key}
 			if m.Op == change.Update && m.Variant == change.Whole && newer[r] {
-				q.bytes -= len(m.Frame())
+				q.bytes -= q.size(m)
 				continue
 			}
 			newer[r] = true
@@ -102,7 +130,7 @@ func (q *queue) takeApart(first int) {
 func (q *queue) views(bufs [][]byte, max int) [][]byte {
 	n := min(q.len(), max)
 	for i := range n {
-		b := q.items[q.head+i].Frame()
+		b := q.wire(q.items[q.head+i])
 		if i == 0 {
 			b = b[q.offset:]
 		}
@@ -117,13 +145,14 @@ func (q *queue) advance(n int) (written int) {
 	q.inflight = 0
 	n += q.offset
 	for q.head < len(q.items) {
-		size := len(q.items[q.head].Frame())
+		m := q.items[q.head]
+		size := len(q.wire(m))
 		if n < size {
 			break
 		}
 		n -= size
-		q.bytes -= size
-		written += q.items[q.head].Count()
+		q.bytes -= q.size(m)
+		written += m.Count()
 		q.items[q.head] = nil
 		q.head++
 	}
@@ -150,7 +179,7 @@ func (q *queue) dropEvents() {
 	keep := q.begun()
 	for _, m := range q.items[keep:] {
 		if m.Op != 0 {
-			q.bytes -= len(m.Frame())
+			q.bytes -= q.size(m)
 			continue
 		}
 		q.items[keep] = m
@@ -164,7 +193,7 @@ func (q *queue) dropEvents() {
 func (q *queue) cut() {
 	keep := q.begun()
 	for i := keep; i < len(q.items); i++ {
-		q.bytes -= len(q.items[i].Frame())
+		q.bytes -= q.size(q.items[i])
 		q.items[i] = nil
 	}
 	q.items = q.items[:keep]

@@ -133,12 +133,12 @@ func TestQueueAdvance(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		var q queue
+		q := queue{sse: seed%2 == 1}
 		var want, got []byte
 		for len(want) == 0 || q.len() > 0 {
 			if len(want) < 20_000 {
 				m := message("k", change.Update, change.Whole, false, rnd.IntN(300))
-				want = append(want, m.Frame()...)
+				want = append(want, q.wire(m)...)
 				q.append(m)
 			}
 			if rnd.IntN(3) == 0 {

@@ -4,7 +4,9 @@
 // A session at rest has no goroutine and no buffer beyond its socket's: on Linux, without TLS, its socket waits in one
 // epoll instance (poller), a pool worker reads what has come (reader), and a few writers send what waits in the queues
 // (writer). Whatever leaves, pongs and close frames of the WebSocket library included, leaves through the session's
-// queue. Under TLS and on other systems a goroutine reads each connection and another writes while it has to.
+// queue. A stream of Server-Sent Events (sse*.go) is a session like any other, but for its handshake, its framing and
+// that what its client says is thrown away. Under TLS and on other systems a goroutine reads each connection and another
+// writes while it has to.
 //
 // Locks: a router's lock may be held while a session's is taken (Send), never the other way round.
 package session
@@ -43,7 +45,8 @@ type Options struct {
 	Log      *zap.Logger
 }
 
-// Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it.
+// Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it; ServeEvents is
+// one for /sse.
 type Server struct {
 	Stats Stats
 
@@ -130,7 +133,7 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 			case <-time.After(wait):
 			}
 		}
-		s.Close(closeDraining, "draining; retry_ms="+strconv.Itoa(rand.IntN(int(srv.cfg.Server.Drain.Milliseconds()/4)+500)))
+		s.Close(closeDraining, "draining; "+retryAfter+strconv.Itoa(rand.IntN(int(srv.cfg.Server.Drain.Milliseconds()/4)+500)))
 	}
 	for srv.Stats.Open.Load() > 0 && ctx.Err() == nil {
 		select {
@@ -139,6 +142,9 @@ func (srv *Server) Drain(ctx context.Context, over time.Duration) {
 		}
 	}
 }
+
+// retryAfter stands in the reason of 4000 before the milliseconds that a client is asked to wait.
+const retryAfter = "retry_ms="
 
 // Stop ends what is left and waits for every goroutine of the server.
 func (srv *Server) Stop() {

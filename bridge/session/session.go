@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,9 @@ type Session struct {
 	srv   *Server
 	id    uint64
 	plain bool // a plain endpoint: events only, by its path
+	sse   bool // Server-Sent Events: the same but for handshake, framing and that nothing is read
+	// seeded: the stream's URL names a cursor.
+	seeded bool
 
 	nc   net.Conn
 	raw  syscall.RawConn // nil where writes may not be non-blocking (TLS, other systems)
@@ -29,13 +33,15 @@ type Session struct {
 	address string // of the client, as connection limits count it
 	lastIn  atomic.Int64
 
-	// limit and bad belong to the goroutine that reads.
-	limit bucket
-	bad   bucket
+	// limit, bad and ignored belong to the goroutine that reads.
+	limit   bucket
+	bad     bucket
+	ignored int // bytes that came where nothing is expected
 
 	mu        sync.Mutex
 	subs      []*router.Subscription
 	who       *audience.Identity // nil until authenticated
+	hungry    []*router.Channel  // that have more of the past than there was room for
 	q         queue
 	scheduled bool // a writer or a drain goroutine has it
 	attached  bool // the socket is there
@@ -57,6 +63,51 @@ func (s *Session) Send(m *change.Message) {
 // Queue queues a message that is written after the server's Wake at the latest.
 func (s *Session) Queue(m *change.Message) {
 	if s.queue(m) {
+		s.srv.schedule(s, false)
+	}
+}
+
+// Offer queues a message of the past where there is room for it. If there is not, the channel hears when there is.
+func (s *Session) Offer(m *change.Message, c *router.Channel) bool {
+	s.mu.Lock()
+	if s.closing == 0 && !s.q.room(m) {
+		if !slices.Contains(s.hungry, c) {
+			s.hungry = append(s.hungry, c)
+		}
+		s.mu.Unlock()
+		return false
+	}
+	ready := false
+	if s.closing == 0 {
+		s.q.append(m)
+		ready = s.wantsWriter()
+	}
+	s.mu.Unlock()
+	if ready {
+		s.srv.schedule(s, false)
+	}
+	return true
+}
+
+// fed returns the channels that wait for room, when there is some; s.mu is held.
+func (s *Session) fed() []*router.Channel {
+	if s.hungry == nil || s.q.bytes > lowBytes || s.q.len() > lowLen {
+		return nil
+	}
+	hungry := s.hungry
+	s.hungry = nil
+	return hungry
+}
+
+// Slow ends a session that has fallen too far behind.
+func (s *Session) Slow() {
+	s.mu.Lock()
+	if s.closing == 0 {
+		s.overflowLocked()
+	}
+	ready := s.wantsWriter()
+	s.mu.Unlock()
+	if ready {
 		s.srv.schedule(s, false)
 	}
 }
@@ -121,8 +172,18 @@ func (s *Session) closeLocked(code int, reason string) {
 	if code == closeSlowConsumer {
 		s.q.cut()
 	}
-	s.q.append(closeFrame(code, reason))
+	s.q.append(s.farewell(code, reason))
 	s.setTimer(closeWait, s.kill)
+}
+
+// farewell is the last message: a close frame, which the peer answers, or an event, after which the connection ends;
+// s.mu is held.
+func (s *Session) farewell(code int, reason string) *change.Message {
+	if s.sse {
+		s.goodbye = true
+		return closeEvent(code, reason, s.seeded)
+	}
+	return closeFrame(code, reason)
 }
 
 // closeWait is how long a peer has to take the close frame and answer it.

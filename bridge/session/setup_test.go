@@ -3,6 +3,7 @@ package session
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,7 +20,8 @@ import (
 	"nalar.internal/rowfeed/config"
 )
 
-// setup runs a server with a channel c, whose user is what the token says; checking it takes as long as delay.
+// setup runs a server with a channel c, whose user is what the token says; checking it takes as long as delay. The
+// token refused is, and with the token down the database is.
 func setup(t *testing.T, delay time.Duration) (*Server, string) {
 	t.Helper()
 	cfg := &config.Config{Auth: config.Auth{Deadline: 20 * time.Second}, Server: config.Server{
@@ -34,6 +36,12 @@ func setup(t *testing.T, delay time.Duration) (*Server, string) {
 		Channels: map[string]Channel{"c": {Router: router.NewChannel("c", true, true, func() { srv.Wake() }), Fields: fields}},
 		Identify: func(_ context.Context, token string) (*audience.Identity, error) {
 			pace(delay)
+			switch token {
+			case "refused":
+				return nil, &audience.Refusal{Reason: "signature does not match"}
+			case "down":
+				return nil, errors.New("dial tcp: connection refused")
+			}
 			grants := []string{change.Scope("", "user:"+token)}
 			return &audience.Identity{User: token, Expires: time.Now().Add(time.Hour), Grants: grants}, nil
 		},
@@ -42,7 +50,12 @@ func setup(t *testing.T, delay time.Duration) (*Server, string) {
 		t.Fatal(err)
 	}
 	srv.Start()
-	h := httptest.NewServer(srv)
+	mux := http.NewServeMux()
+	mux.Handle("/ws", srv)
+	mux.Handle("/ws/", srv)
+	mux.HandleFunc("/sse", srv.ServeEvents)
+	mux.HandleFunc("/sse/", srv.ServeEvents)
+	h := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		h.Close()
 		srv.Stop()

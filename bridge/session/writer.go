@@ -131,6 +131,7 @@ func (p *pen) flush(s *Session) {
 			s.kill()
 			return
 		}
+		s.feed()
 		if again {
 			s.mu.Unlock()
 			s.srv.wg.Go(s.drain)
@@ -145,6 +146,15 @@ func (s *Session) wrote(n int) {
 	st.Written.Add(uint64(s.q.advance(n)))
 	st.Writes.Add(1)
 	st.Bytes.Add(uint64(n))
+}
+
+// feed has the channels go on that wait for room; s.mu is held, and let go in between where there are any.
+func (s *Session) feed() {
+	for _, c := range s.fed() {
+		s.mu.Unlock()
+		c.Room(s)
+		s.mu.Lock()
+	}
 }
 
 // finishWrite gives the session back when nothing waits any more, and releases s.mu.
@@ -176,6 +186,7 @@ func (s *Session) drain() {
 		n, err := s.writeAll(bufs)
 		s.mu.Lock()
 		s.wrote(n)
+		s.feed()
 		s.mu.Unlock()
 		if err != nil {
 			s.kill()

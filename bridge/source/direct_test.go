@@ -78,7 +78,7 @@ func (d *direct) plain(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // Change implements source.Handler.
-func (d *direct) Change(_ string, c *change.Change) {
+func (d *direct) Change(_ change.Place, c *change.Change) {
 	text := func(row change.Row) string {
 		if row == nil {
 			return "-"
@@ -95,9 +95,13 @@ func (d *direct) Change(_ string, c *change.Change) {
 	}
 }
 
-// Lost implements source.Handler.
+// Swept implements source.Handler.
 func (d *direct) Swept() {}
 
+// Settled implements source.Handler.
+func (d *direct) Settled(string) {}
+
+// Lost implements source.Handler.
 func (d *direct) Lost(reason string) { d.heard <- "lost: " + reason }
 
 // next returns what the feed handed on next.

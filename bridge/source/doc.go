@@ -13,7 +13,8 @@
 // What happens when:
 //
 //	connection lost            reconnect with jitter, 100 ms to 5 s; go on from the last tick; nothing lost, nothing twice
-//	notification lost          found by the next heartbeat, counted as missed; three in a row restart the listener
+//	notification lost          found by the next heartbeat, counted as missed
+//	listener hears nothing     a canary does not come back: not ready, and the listener is restarted until one does
 //	forged notifications       coalesced; a flood that finds nothing is slowed to a sweep each 10 ms
 //	another server or database other_epoch: subscribers are told to fetch afresh
 //	the server put back        the last tick is not there: likewise

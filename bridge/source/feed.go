@@ -17,10 +17,12 @@ import (
 
 // Handler receives what a feed reads, in order, from one goroutine.
 type Handler interface {
-	// Change takes one change of the epoch. It and its values are good until Change returns.
-	Change(epoch string, c *change.Change)
+	// Change takes one change. It and its values are good until Change returns.
+	Change(at change.Place, c *change.Change)
 	// Swept tells that all there is for now has been handed over.
 	Swept()
+	// Settled tells that all that lies before the cursor has been handed over.
+	Settled(cursor string)
 	// Lost tells that there may be a gap before what follows: other_epoch, cursor_expired or drift.
 	Lost(reason string)
 }
@@ -31,6 +33,8 @@ type Options struct {
 	Schema  string // rowfeed's own
 	Channel string
 	Wake    string // auto, notify or sweep
+	// Notify sends a notification, not by a connection of the feed. Nil: whether the listener hears is not tried out.
+	Notify  func(ctx context.Context, channel, payload string) error
 	Handler Handler
 	Log     *zap.Logger
 }
@@ -40,14 +44,19 @@ type Stats struct {
 	Sweeps     atomic.Uint64
 	Glances    atomic.Uint64 // sweeps of the hot slot alone, of these
 	Changes    atomic.Uint64
-	Missed     atomic.Uint64 // heartbeat sweeps that found changes without having been woken
+	Missed     atomic.Uint64 // heartbeat sweeps that found changes, and no notification came up to the next
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
 	Reconnects atomic.Uint64
 	Lost       atomic.Uint64 // gaps told to subscribers
-	Listening  atomic.Bool
-	Connected  atomic.Bool
+
+	CanariesLost atomic.Uint64
+	Listening    atomic.Bool // LISTEN is in force, and the last canary came back
+	Deaf         atomic.Bool // the last canary did not come back
+	Polling      atomic.Bool // no notification is to be expected
+	Connected    atomic.Bool
 
 	swept atomic.Int64 // when the last sweep ended, from began on
+	lag   atomic.Int64 // nanoseconds
 }
 
 // began is what the time of a sweep counts from: a clock that is set does not matter.
@@ -56,33 +65,44 @@ var began = time.Now()
 // SinceSweep returns how long ago the last sweep ended.
 func (s *Stats) SinceSweep() time.Duration { return time.Since(began) - time.Duration(s.swept.Load()) }
 
+// Lag returns how old the oldest change was in the last sweep that found any.
+func (s *Stats) Lag() time.Duration { return time.Duration(s.lag.Load()) }
+
 // Feed reads one channel.
 type Feed struct {
 	Stats Stats
 
 	o       Options
 	bell    chan struct{}
-	seen    atomic.Pointer[snapshot] // of the last sweep: what a notification may be about is judged by it
+	seen    atomic.Pointer[change.Snapshot] // of the last sweep: what a notification may be about is judged by it
 	started chan struct{}
 	ready   bool
 
 	epoch        string
-	installation uint32 // oid of the table of that name: another one has other ids for everything
-	id           int16
+	installation uint32       // oid of the table of that name: another one has other ids for everything
+	id           atomic.Int32 // the channel's, in the outbox
 	notify       atomic.Pointer[string]
 	polling      bool // no notification is to be expected
 	slotSeconds  int
-	tables       []uint32  // oids of the ring's tables
-	prev         *snapshot // of the last sweep of all slots
-	hot          *hot      // nil: all slots have to be swept
+	tables       []uint32         // oids of the ring's tables
+	prev         *change.Snapshot // of the last sweep of all slots
+	hot          *hot             // nil: all slots have to be swept
 	turn         turn
-	horizon      uint64    // highest transaction that was truncated away, as of prev
-	floor        *snapshot // what is visible in it needs no remembering; of the last tick, or where the feed began
-	safe         *tick     // the last one swept; nil before the first
-	recent       map[identity]struct{}
+	horizon      uint64           // highest transaction that was truncated away, as of prev
+	floor        *change.Snapshot // what is visible in it needs no remembering; of the last tick, or where the feed began
+	safe         *tick            // the last one swept; nil before the first
+	cursor       string           // of safe
+	history      *History
+	recent       map[identity]uint64 // delivered since safe, with their positions
+	unconfirmed  int                 // how many of them the first sweep of a connection has to find again
+	confirmed    int
 	forgotten    map[uint64]struct{} // transactions with changes for which there was no room in recent
 	relations    map[int32]*change.Relation
 	relisten     atomic.Pointer[context.CancelFunc]
+	lines, line  atomic.Int64  // connections of the listener so far; the one on which LISTEN is in force, or 0
+	fresh        chan struct{} // LISTEN has come into force
+	heard        atomic.Uint64 // notifications, canaries not counted
+	canary       atomic.Pointer[canary]
 }
 
 // maxRecent bounds how many delivered changes are remembered between two ticks.
@@ -91,12 +111,18 @@ const maxRecent = 500_000
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
 	return &Feed{
-		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}),
-		recent: map[identity]struct{}{}, forgotten: map[uint64]struct{}{},
+		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
+		history: NewHistory(historyLimit), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
 }
 
-// Started is closed when the feed has its place: what commits after that is delivered.
+// channel returns the channel's number in the outbox.
+func (f *Feed) channel() int16 { return int16(f.id.Load()) }
+
+// History returns what the feed remembers.
+func (f *Feed) History() *History { return f.history }
+
+// Started is closed when the feed has read what was there: what commits after that is delivered.
 func (f *Feed) Started() <-chan struct{} { return f.started }
 
 // Run reads until ctx ends. It returns early only when the first connection shows that it can never work.
@@ -143,15 +169,14 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 		defer cancel()
 		conn.Close(ctx)
 	}()
+	if err := adopt(ctx, conn, f.o.Schema); err != nil {
+		return err
+	}
 	s, err := f.hello(ctx, conn)
 	if err != nil {
 		return err
 	}
 	f.Stats.Connected.Store(true)
-	if !f.ready {
-		f.ready = true
-		close(f.started)
-	}
 	return f.sweeps(ctx, s, wait)
 }
 
@@ -168,6 +193,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 		text := strconv.FormatUint(f.safe.xid, 10)
 		xid, nonce = &text, &f.safe.nonce
 	}
+	var old *tick
 	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel, xid, nonce)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
@@ -185,11 +211,11 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read installation: %w", err)
 	}
-	current, err := parseSnapshot(now)
+	current, err := change.DecodeSnapshot(now)
 	if err != nil {
 		return nil, err
 	}
-	horizon, err := parseSnapshotText(horizonText + ":" + horizonText + ":")
+	horizon, err := change.ParseSnapshot(horizonText + ":" + horizonText + ":")
 	if err != nil {
 		return nil, err
 	}
@@ -197,9 +223,16 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 		return nil, err
 	}
 	f.slotSeconds, f.tables = seconds, tables
-	f.id, f.polling = id, silent || f.o.Wake == "sweep"
+	f.id.Store(int32(id))
+	f.polling = silent || f.o.Wake == "sweep"
+	f.Stats.Polling.Store(f.polling)
 	f.notify.Store(&notify)
-	f.place(epochOf(fingerprint), current, horizon.xmin, known)
+	if !f.ready {
+		if old, err = f.oldTick(ctx, conn, horizon.Xmin); err != nil {
+			return nil, err
+		}
+	}
+	f.place(epochOf(fingerprint), current, horizon.Xmin, known, old)
 	if f.safe == nil { // a place to go on from, as soon as there can be one
 		if _, err := conn.Exec(ctx, "select "+pgx.Identifier{f.o.Schema}.Sanitize()+".tick()"); err != nil {
 			return nil, fmt.Errorf("write tick: %w", err)
@@ -208,28 +241,59 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	return newSweeper(ctx, conn, f.o.Schema, seconds)
 }
 
+// oldTick returns the tick that a feed begins at, so that it remembers what those who come back have missed; nil where
+// there is none.
+func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*tick, error) {
+	var text string
+	var row []string
+	err := conn.QueryRow(ctx, slotted(warmSQL, f.o.Schema, "xid > '0'"), f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read ticks: %w", err)
+	}
+	xid, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || len(row) < 2 {
+		return nil, errRow
+	}
+	t, err := tickOf(xid, change.Row{[]byte(row[0]), []byte(row[1])})
+	if err != nil || t.snapshot.Xmin <= horizon {
+		return nil, nil //nolint:nilerr // a tick that is no place is none
+	}
+	return t, nil
+}
+
 // place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
-// known tells whether that tick is there: it is not in a server that was put back to an earlier state.
-func (f *Feed) place(epoch string, current *snapshot, horizon uint64, known bool) {
+// known tells whether that tick is there: it is not in a server that was put back to an earlier state. A feed that
+// begins goes back to an old tick, where there is one.
+func (f *Feed) place(epoch string, current *change.Snapshot, horizon uint64, known bool, old *tick) {
 	first := !f.ready
 	reason := ""
 	switch {
 	case first:
 	case epoch != f.epoch:
 		reason = "other_epoch"
-	case f.safe == nil || len(f.forgotten) > 0 || f.safe.snapshot.xmin <= horizon:
+	case f.safe == nil || len(f.forgotten) > 0 || f.safe.snapshot.Xmin <= horizon:
 		reason = "cursor_expired"
 	case !known:
 		reason = "other_epoch"
 	}
 	f.epoch, f.horizon = epoch, horizon
 	f.hot, f.turn = nil, turn{slot: -1}
-	if first || reason != "" {
-		f.prev, f.floor, f.safe = current, current, nil
+	f.confirmed, f.unconfirmed = 0, 0
+	switch {
+	case first || reason != "":
+		f.prev, f.floor, f.safe, f.cursor = current, current, nil, ""
 		clear(f.recent)
 		clear(f.forgotten)
-	} else {
-		f.prev = f.safe.snapshot
+		f.history.reset(epoch)
+		if old != nil {
+			f.prev, f.floor = old.snapshot, old.snapshot
+			f.settle([]*tick{old})
+		}
+	default:
+		f.prev, f.unconfirmed = f.safe.snapshot, len(f.recent)
 	}
 	f.seen.Store(f.prev)
 	if reason != "" {
@@ -237,8 +301,10 @@ func (f *Feed) place(epoch string, current *snapshot, horizon uint64, known bool
 	}
 }
 
+// lost tells of a gap. Nobody resumes across it from memory.
 func (f *Feed) lost(reason string) {
 	f.Stats.Lost.Add(1)
+	f.history.reset(f.epoch)
 	f.o.Handler.Lost(reason)
 }
 

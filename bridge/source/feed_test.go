@@ -157,7 +157,7 @@ func awaitSafe(t *testing.T, r *rig.Rig) {
 	t.Helper()
 	conn := r.Conn(t)
 	var before, now int
-	count := `select count(*) from rowfeed.change where op = 'k'`
+	count := `select count(*) from rowfeed.change where op = 'k' and channel = 1`
 	if err := conn.QueryRow(context.Background(), count).Scan(&before); err != nil {
 		t.Fatal(err)
 	}

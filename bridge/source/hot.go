@@ -1,5 +1,7 @@
 package source
 
+import "nalar.internal/rowfeed/bridge/change"
+
 // The outbox is a ring of tables, one for each span of time (slot), and nearly always all that is new is in one of them.
 // Sweeping that one alone costs half. Each slot is read from a snapshot of its own, so nothing is lost or read twice
 // whichever are swept when; what has to be seen to is that a change in another slot is not left until the heartbeat,
@@ -8,10 +10,10 @@ package source
 
 // hot is the slot that may be swept alone.
 type hot struct {
-	slot int
-	prev *snapshot // up to which it was read
-	tick *tick     // the newest that was read in it since the last sweep of all slots
-	over bool      // the ring has turned: all slots have to be swept
+	slot  int
+	prev  *change.Snapshot // up to which it was read
+	ticks []*tick          // that were read in it since the last sweep of all slots
+	over  bool             // the ring has turned: all slots have to be swept
 }
 
 // turn is when the ring was found to stand at a slot: transactions that began later write to no earlier one. A sweep
@@ -30,8 +32,8 @@ func (f *Feed) heat(slot int) {
 	case slot != f.turn.slot:
 		f.turn = turn{slot: slot}
 	case !f.turn.sure:
-		f.turn.xmax, f.turn.sure = f.prev.xmax, true
-	case f.prev.xmin >= f.turn.xmax:
+		f.turn.xmax, f.turn.sure = f.prev.Xmax, true
+	case f.prev.Xmin >= f.turn.xmax:
 		f.hot = &hot{slot: slot, prev: f.prev}
 	}
 }

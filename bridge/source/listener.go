@@ -13,6 +13,14 @@ import (
 // listen rings the bell on notifications until ctx ends. pgxlisten reconnects at once when it is told to; the waiting
 // between attempts is ours, since its default is a minute.
 func (f *Feed) listen(ctx context.Context) {
+	watching := make(chan struct{})
+	defer func() { <-watching }() // ctx has ended then
+	go func() {
+		defer close(watching)
+		if f.o.Wake != "sweep" {
+			f.canaries(ctx)
+		}
+	}()
 	var wait backoff
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		select {
@@ -25,7 +33,7 @@ func (f *Feed) listen(ctx context.Context) {
 			return
 		}
 		f.listenOnce(ctx, &wait)
-		f.Stats.Listening.Store(false)
+		f.hungUp()
 	}
 }
 
@@ -43,7 +51,7 @@ func (f *Feed) listenOnce(ctx context.Context, wait *backoff) {
 			}
 		},
 		Connect: func(ctx context.Context) (*pgx.Conn, error) {
-			f.Stats.Listening.Store(false)
+			f.hungUp()
 			if connected || wait.n > 0 {
 				wait.sleep(ctx)
 			}
@@ -56,12 +64,10 @@ func (f *Feed) listenOnce(ctx context.Context, wait *backoff) {
 	_ = l.Listen(ctx)
 }
 
-// restartListener has the listener connect anew: notifications have stopped coming through it.
-func (f *Feed) restartListener() {
-	f.o.Log.Warn("notifications don't arrive, restarting the listener", zap.String("channel", f.o.Channel))
-	if cancel := f.relisten.Load(); cancel != nil {
-		(*cancel)()
-	}
+// hungUp notes that the listener has no connection.
+func (f *Feed) hungUp() {
+	f.line.Store(0)
+	f.Stats.Listening.Store(false)
 }
 
 // doorbell is what pgxlisten calls.
@@ -73,7 +79,12 @@ type doorbell struct {
 // HandleBacklog runs when LISTEN is in force: what was committed before is for the sweep to find.
 func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
 	d.wait.reset()
-	d.f.Stats.Listening.Store(true)
+	d.f.line.Store(d.f.lines.Add(1))
+	d.f.Stats.Listening.Store(!d.f.Stats.Deaf.Load()) // after a lost canary, the next that comes back says so
+	select {
+	case d.f.fresh <- struct{}{}:
+	default:
+	}
 	d.f.ring()
 	return nil
 }
@@ -81,8 +92,12 @@ func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
 // HandleNotification rings unless the transaction that the notification is about has been swept. The payload is
 // nobody's word: what is no transaction id rings too, and finds nothing.
 func (d *doorbell) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
+	if d.f.isCanary(n.Payload) {
+		return nil
+	}
+	d.f.heard.Add(1)
 	if xid, err := strconv.ParseUint(n.Payload, 10, 64); err == nil {
-		if s := d.f.seen.Load(); s != nil && s.over(xid) {
+		if s := d.f.seen.Load(); s != nil && s.Over(xid) {
 			return nil
 		}
 	}

@@ -108,9 +108,9 @@ func TestReinstalled(t *testing.T) {
 	d.want(t, "5=3") // the first of the columns is m now
 }
 
-// A slot of the outbox is emptied just when a transaction commits that is older than it: what it wrote is gone, and
-// subscribers are told.
-func TestEmptiedBeforeSwept(t *testing.T) {
+// A slot of the outbox is due to be emptied just when a transaction commits that is older than the retention: what it
+// wrote stays until it has been swept.
+func TestRotatedWhileLate(t *testing.T) {
 	t.Parallel()
 	d := newDirect(t, table, channels("auto"))
 	ctx := context.Background()
@@ -120,7 +120,7 @@ func TestEmptiedBeforeSwept(t *testing.T) {
 		from rowfeed.installation`).Scan(&next); err != nil {
 		t.Fatal(err)
 	}
-	// Two days pass: what the transaction wrote is in the slot that comes next, beside a tick.
+	// Two days pass: what the transaction wrote is in the slot that comes next, beside other rows of then.
 	exec(t, long, `begin`)
 	exec(t, long, `update item set n = 1 where id = 1`)
 	exec(t, long, fmt.Sprintf(`with w as (delete from rowfeed.change_%d where xid = pg_current_xact_id() returning *)
@@ -129,19 +129,54 @@ func TestEmptiedBeforeSwept(t *testing.T) {
 		(next+2)%3, next))
 	d.Exec(t, fmt.Sprintf(`insert into rowfeed.change_%d select pg_current_xact_id(), '0/0', now() - interval '2 days', 0, id,
 		0, 'k' from rowfeed.channel`, next))
+	d.Exec(t, `select rowfeed.tick()`)
+	d.Exec(t, fmt.Sprintf(`update rowfeed.change_%d set at = at - interval '11 s' where channel = 0`, (next+2)%3))
 	exec(t, rotate, `alter function rowfeed.rotate() set lock_timeout = '10s'`)
 	done := make(chan error, 1)
 	var emptied *bool
 	go func() { done <- rotate.QueryRow(ctx, `select rowfeed.rotate()`).Scan(&emptied) }()
+	d.blocked(t, other, rotate)
+	exec(t, long, `commit`)
+	if err := <-done; err != nil || emptied == nil || *emptied {
+		t.Fatalf("emptied %v, %v", emptied, err)
+	}
+	d.Exec(t, `update item set n = 2 where id = 2`)
+	d.want(t, "1=1", "2=2")
+}
+
+// blocked waits until a connection's statement waits for a lock.
+func (d *direct) blocked(t *testing.T, other, waiter *pgx.Conn) {
+	t.Helper()
 	waiting := 0
 	d.await(t, func() bool {
-		err := other.QueryRow(ctx, `select count(*) from pg_locks where not granted and pid = $1`, rotate.PgConn().PID()).
-			Scan(&waiting)
+		err := other.QueryRow(context.Background(), `select count(*) from pg_locks where not granted and pid = $1`,
+			waiter.PgConn().PID()).Scan(&waiting)
 		return err != nil || waiting > 0
 	})
+}
+
+// A slot of the outbox is emptied by somebody's hand just when a transaction commits that wrote to it: what it wrote is
+// gone, and subscribers are told.
+func TestEmptiedBeforeSwept(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	long, hand, other := d.Conn(t), d.Conn(t), d.Conn(t)
+	exec(t, long, `begin`)
+	exec(t, long, `update item set n = 1 where id = 1`)
+	var xid string
+	if err := long.QueryRow(context.Background(), `select pg_current_xact_id()::text`).Scan(&xid); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := hand.Exec(context.Background(), `begin; truncate rowfeed.change_0, rowfeed.change_1, rowfeed.change_2;
+			update rowfeed.installation set horizon = '`+xid+`'; commit`)
+		done <- err
+	}()
+	d.blocked(t, other, hand)
 	exec(t, long, `commit`)
-	if err := <-done; err != nil || emptied == nil || !*emptied {
-		t.Fatalf("emptied %v, %v", emptied, err)
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 	d.want(t, "lost: cursor_expired")
 	d.Exec(t, `update item set n = 2 where id = 2`)

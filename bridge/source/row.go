@@ -100,3 +100,25 @@ func textArray(b []byte, reuse *change.Row) (change.Row, error) {
 	*reuse = row
 	return row, nil
 }
+
+// Decode fills c from a kept record, into which its values point; rows is memory that is used again.
+func Decode(r *change.Record, c *change.Change, rows *[2]change.Row) error {
+	*c = change.Change{Relation: r.Relation, Op: r.Op, Xid: r.Xid, LSN: r.LSN, At: time.UnixMicro(r.At).UTC(), Depth: r.Depth,
+		Reason: reasonOf(r.Op)}
+	var err error
+	if c.Old, err = textArray(r.Old, &rows[0]); err == nil {
+		c.New, err = textArray(r.New, &rows[1])
+	}
+	return err
+}
+
+// reasonOf says why what subscribers hold of a table is void, for the operations that concern no single row.
+func reasonOf(op change.Op) string {
+	switch op {
+	case change.Truncate:
+		return "truncated"
+	case change.Resync:
+		return "drift"
+	}
+	return ""
+}

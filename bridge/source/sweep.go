@@ -30,6 +30,8 @@ var (
 	glanceSQL string
 	//go:embed queries/slot.sql
 	slotSQL string
+	//go:embed queries/warm.sql
+	warmSQL string
 )
 
 // slots is how many tables the outbox's ring has.
@@ -39,7 +41,24 @@ const (
 	heartbeat = time.Second            // the sweep that needs no wake-up
 	poll      = 100 * time.Millisecond // the same where no notification can come
 	slowdown  = 10 * time.Millisecond  // between sweeps that are woken and find nothing
+
+	warmth      = time.Minute // how far back a feed begins
+	warmChanges = 50_000      // and no further than so many changes
 )
+
+// slotted fills in the schema and, for {slots}, the part of each table of the ring.
+func slotted(sql, schema, what string) string {
+	parts := make([]string, slots)
+	for slot := range parts {
+		parts[slot] = slotPart(schema, slot, what)
+	}
+	return render(strings.ReplaceAll(sql, "{slots}", strings.Join(parts, "\n    union all\n")), schema)
+}
+
+func slotPart(schema string, slot int, what string) string {
+	table := pgx.Identifier{schema, "change_" + strconv.Itoa(slot)}.Sanitize()
+	return strings.NewReplacer("{table}", table, "{what}", what).Replace(strings.TrimRight(slotSQL, "\n"))
+}
 
 func render(sql, schema string) string {
 	return strings.ReplaceAll(sql, "{schema}", pgx.Identifier{schema}.Sanitize())
@@ -77,8 +96,7 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds 
 	s := &sweeper{conn: conn.PgConn(), formats: []int16{1}}
 	const began, ended = "xid >= $%d::xid8", "xid = any ($%d::xid8[])"
 	part := func(slot int, what string, parameter int) string {
-		table := pgx.Identifier{schema, "change_" + strconv.Itoa(slot)}.Sanitize()
-		return strings.NewReplacer("{table}", table, "{what}", fmt.Sprintf(what, parameter)).Replace(strings.TrimRight(slotSQL, "\n"))
+		return slotPart(schema, slot, fmt.Sprintf(what, parameter))
 	}
 	// The slot of now as the triggers reckon it.
 	now := fmt.Sprintf("floor(date_part('epoch', clock_timestamp()) / %d)::int8 %% %d", slotSeconds, slots)
@@ -108,20 +126,20 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds 
 }
 
 // query runs the sweep for what is new in the slots since the snapshots up to which each was read.
-func (s *sweeper) query(ctx context.Context, all, quiet string, channel int16, since []*snapshot) *pgconn.ResultReader {
+func (s *sweeper) query(ctx context.Context, all, quiet string, channel int16, since []*change.Snapshot) *pgconn.ResultReader {
 	s.memory, s.values = binary.BigEndian.AppendUint16(s.memory[:0], uint16(channel)), s.values[:0]
 	ends := []int{len(s.memory)}
 	name := quiet
 	for _, prev := range since {
-		s.memory = binary.BigEndian.AppendUint64(s.memory, prev.xmax)
+		s.memory = binary.BigEndian.AppendUint64(s.memory, prev.Xmax)
 		ends = append(ends, len(s.memory))
-		if len(prev.xip) > 0 {
+		if len(prev.Xip) > 0 {
 			name = all
 		}
 	}
 	if name == all {
 		for _, prev := range since {
-			s.memory = appendXids(s.memory, prev.xip)
+			s.memory = appendXids(s.memory, prev.Xip)
 			ends = append(ends, len(s.memory))
 		}
 	}
@@ -141,7 +159,10 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 	}
 	timer := time.NewTimer(0) // the first sweep is due at once: LISTEN may have come after something happened
 	defer timer.Stop()
-	idle, missed := 0, 0
+	var whole time.Time // the last sweep of all slots: a feed that is woken all the time needs its ticks too
+	idle := 0
+	var missing bool // the last heartbeat found changes, and the notification was yet to come
+	var heard uint64
 	for first := true; ; first = false {
 		woken := false
 		select {
@@ -150,14 +171,27 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 		case <-f.bell:
 			woken = true
 		case <-timer.C:
+			select {
+			case <-f.bell: // both were there
+				woken = true
+			default:
+			}
+			if missing && f.heard.Load() == heard {
+				f.Stats.Missed.Add(1)
+			}
+			missing, heard = false, f.heard.Load()
 		}
-		read := f.sweep
-		if woken && f.hot != nil && !f.hot.over {
-			read = f.glance
+		read := f.glance
+		if !woken || f.hot == nil || f.hot.over || time.Since(whole) >= interval {
+			read, whole = f.sweep, time.Now()
 		}
 		n, err := read(ctx, s)
 		if err != nil {
 			return err
+		}
+		if !f.ready {
+			f.ready = true
+			close(f.started)
 		}
 		timer.Reset(interval)
 		if first {
@@ -169,17 +203,9 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 				rest(ctx, slowdown)
 			}
 		case !woken && n > 0 && !first && !f.polling:
-			f.Stats.Missed.Add(1)
-			if missed++; missed >= 3 {
-				missed = 0
-				f.restartListener()
-			}
-			idle = 0
+			missing, idle = true, 0
 		default:
 			idle = 0
-			if woken {
-				missed = 0
-			}
 		}
 	}
 }
@@ -195,10 +221,10 @@ func rest(ctx context.Context, d time.Duration) {
 
 // batch is what a sweep has come to.
 type batch struct {
-	all        bool      // of all slots
-	next       *snapshot // the sweep's own
-	slot       int       // of the time when it ran
-	last       *tick     // the newest that it read
+	all        bool             // of all slots
+	next       *change.Snapshot // the sweep's own
+	slot       int              // of the time when it ran
+	ticks      []*tick          // that it read
 	changes    int
 	reloaded   bool // decoders were read anew
 	unreadable bool // a change without a decoder was told
@@ -207,23 +233,26 @@ type batch struct {
 // sweep reads what became visible in all slots since they were read, and hands it on. It returns how many changes there
 // were.
 func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
-	since := []*snapshot{f.prev, f.prev, f.prev}
+	since := []*change.Snapshot{f.prev, f.prev, f.prev}
 	if f.hot != nil {
 		since[f.hot.slot] = f.hot.prev
 	}
 	b := batch{all: true}
-	if err := f.run(ctx, s, s.query(ctx, sweepAll, sweepQuiet, f.id, since), &b); err != nil {
+	if err := f.run(ctx, s, s.query(ctx, sweepAll, sweepQuiet, f.channel(), since), &b); err != nil {
 		return b.changes, err
 	}
 	f.prev = b.next
-	last := b.last
-	if f.hot != nil && f.hot.tick != nil && (last == nil || last.snapshot.before(f.hot.tick.snapshot)) {
-		last = f.hot.tick
-	}
-	if last != nil {
-		f.settle(last)
+	if f.hot != nil {
+		b.ticks = append(f.hot.ticks, b.ticks...)
 	}
 	f.heat(b.slot)
+	if f.confirmed < f.unconfirmed {
+		// Delivered before it was flushed, and gone with the server: what subscribers hold never was.
+		f.lost("other_epoch")
+		clear(f.recent)
+	}
+	f.unconfirmed = 0
+	f.settle(b.ticks)
 	return b.changes, nil
 }
 
@@ -231,15 +260,13 @@ func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 func (f *Feed) glance(ctx context.Context, s *sweeper) (int, error) {
 	h := f.hot
 	var b batch
-	result := s.query(ctx, glanceAll[h.slot], glanceQuiet[h.slot], f.id, []*snapshot{h.prev})
+	result := s.query(ctx, glanceAll[h.slot], glanceQuiet[h.slot], f.channel(), []*change.Snapshot{h.prev})
 	if err := f.run(ctx, s, result, &b); err != nil {
 		return b.changes, err
 	}
 	f.Stats.Glances.Add(1)
 	h.prev = b.next
-	if b.last != nil && (h.tick == nil || h.tick.snapshot.before(b.last.snapshot)) {
-		h.tick = b.last
-	}
+	h.ticks = append(h.ticks, b.ticks...)
 	if b.slot != h.slot {
 		f.ring() // the ring has turned
 		h.over = true
@@ -283,7 +310,7 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 		}
 		b.slot = int(binary.BigEndian.Uint16(raw[colDepth]))
 		if !b.all {
-			b.next, err = parseSnapshot(raw[colSnapshot])
+			b.next, err = change.DecodeSnapshot(raw[colSnapshot])
 			return err
 		}
 		b.next, err = f.opening(raw)
@@ -297,26 +324,29 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 		return err
 	}
 	if s.change.Op == change.Tick {
-		if t, err := tickOf(&s.change); err == nil && (b.last == nil || b.last.snapshot.before(t.snapshot)) {
-			b.last = t
+		if t, err := tickOf(s.change.Xid, s.change.New); err == nil {
+			b.ticks = append(b.ticks, t)
 		}
 		return nil
 	}
 	if f.delivered(id) {
 		return nil
 	}
-	if err := f.deliver(ctx, s, capture, b); err != nil {
+	pos, err := f.deliver(ctx, s, capture, raw, b)
+	if err != nil {
 		return err
 	}
-	f.remember(id) // not before: what fails here is read again
-	b.changes++
+	f.remember(id, pos) // not before: what fails here is read again
+	if b.changes++; b.changes == 1 {
+		f.Stats.lag.Store(int64(max(0, time.Since(s.change.At))))
+	}
 	return nil
 }
 
 // opening reads a sweep's first row. It fails where this is not the installation that the feed found its place in, and
 // tells of a gap where rows were truncated away that the feed may not have read: those of a transaction that was older
 // than the retention when it committed, say.
-func (f *Feed) opening(raw [][]byte) (*snapshot, error) {
+func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if len(raw[colXid]) != 8 || len(raw[colCapture]) != 4 {
 		return nil, errRow
 	}
@@ -329,13 +359,13 @@ func (f *Feed) opening(raw [][]byte) (*snapshot, error) {
 	} else if string(seconds[0]) != strconv.Itoa(f.slotSeconds) {
 		return nil, errRetention
 	}
-	next, err := parseSnapshot(raw[colSnapshot])
+	next, err := change.DecodeSnapshot(raw[colSnapshot])
 	if err != nil {
 		return nil, err
 	}
 	if horizon := binary.BigEndian.Uint64(raw[colXid]); horizon > f.horizon {
 		f.horizon = horizon
-		if f.prev.ended(next, horizon) {
+		if f.prev.Ended(next, horizon) {
 			f.lost("cursor_expired")
 		}
 	}
@@ -343,12 +373,12 @@ func (f *Feed) opening(raw [][]byte) (*snapshot, error) {
 }
 
 // deliver hands a change on, or tells of a gap where there is no decoder for it.
-func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, b *batch) error {
+func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, raw [][]byte, b *batch) (pos uint64, err error) {
 	r := f.relations[capture]
 	if r == nil && !b.reloaded {
 		// A table was migrated while we run; the sweep's own connection is in the middle of its answer.
 		if err := f.reloadRelations(ctx); err != nil {
-			return err
+			return 0, err
 		}
 		b.reloaded = true
 		r = f.relations[capture]
@@ -360,17 +390,15 @@ func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, b *batch)
 				zap.String("channel", f.o.Channel), zap.Int32("capture", capture))
 			f.lost("drift")
 		}
-		return nil
+		return f.history.End(), nil
 	}
-	s.change.Relation = r
-	switch s.change.Op {
-	case change.Truncate:
-		s.change.Reason = "truncated"
-	case change.Resync:
-		s.change.Reason = "drift"
-	}
-	f.o.Handler.Change(f.epoch, &s.change)
-	return nil
+	s.change.Relation, s.change.Reason = r, reasonOf(s.change.Op)
+	c := &s.change
+	pos = f.history.add(change.Record{
+		Relation: r, Xid: c.Xid, LSN: c.LSN, At: c.At.UnixMicro(), Op: c.Op, Depth: c.Depth, Old: raw[colOld], New: raw[colNew],
+	})
+	f.o.Handler.Change(change.Place{Epoch: f.epoch, Cursor: f.cursor, Pos: pos}, c)
+	return pos, nil
 }
 
 // appendXids appends the binary form of an xid8[].

@@ -1,56 +1,95 @@
 package source
 
-import "nalar.internal/rowfeed/bridge/change"
+import (
+	"slices"
+	"sort"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
 
 // delivered tells whether the change has been handed on already.
 func (f *Feed) delivered(id identity) bool {
 	_, ok := f.recent[id]
+	if ok {
+		f.confirmed++
+	}
 	return ok
 }
 
 // remember notes that the change has been handed on, as far as there is room.
-func (f *Feed) remember(id identity) {
+func (f *Feed) remember(id identity, pos uint64) {
 	if len(f.recent) >= maxRecent {
 		f.forgotten[id.xid] = struct{}{}
 		return
 	}
-	f.recent[id] = struct{}{}
+	f.recent[id] = pos
 }
 
-// settle takes a swept tick as the place to go on from after a lost connection: all that is visible in its snapshot
-// has been delivered, and only what is not needs to be remembered. A tick that committed late, after another that was
-// begun later, is no place: what it does not see has been forgotten.
-func (f *Feed) settle(t *tick) {
-	if t.snapshot.before(f.floor) {
+// settle takes swept ticks as places: all that is visible in their snapshots has been delivered. From the newest on the
+// feed goes on after a lost connection, and only what it does not see needs to be remembered. A tick that committed
+// late, after another that was begun later, is no place: what it does not see has been forgotten.
+func (f *Feed) settle(ticks []*tick) {
+	ticks = slices.DeleteFunc(ticks, func(t *tick) bool { return t.snapshot.Before(f.floor) })
+	if len(ticks) == 0 {
 		return
 	}
-	f.floor, f.safe = t.snapshot, t
-	for id := range f.recent {
-		if t.snapshot.over(id.xid) {
+	slices.SortStableFunc(ticks, func(a, b *tick) int {
+		switch {
+		case a.snapshot.Before(b.snapshot):
+			return -1
+		case b.snapshot.Before(a.snapshot):
+			return 1
+		}
+		return 0
+	})
+	newest := ticks[len(ticks)-1]
+	// first[i] is the oldest change that tick i sees and those before it don't.
+	first := make([]uint64, len(ticks)+1)
+	end := f.history.End()
+	for i := range first {
+		first[i] = end
+	}
+	for id, pos := range f.recent {
+		seen := sort.Search(len(ticks), func(i int) bool { return ticks[i].snapshot.Over(id.xid) })
+		first[seen] = min(first[seen], pos)
+		if seen < len(ticks) {
 			delete(f.recent, id)
 		}
 	}
+	if len(f.recent) == 0 {
+		f.recent = map[identity]uint64{} // a map keeps the room of its busiest second
+	}
+	for i := len(first) - 2; i >= 0; i-- {
+		first[i] = min(first[i], first[i+1])
+	}
+	if len(f.forgotten) == 0 {
+		f.history.settle(ticks, first[1:])
+	}
 	for xid := range f.forgotten {
-		if t.snapshot.over(xid) {
+		if newest.snapshot.Over(xid) {
 			delete(f.forgotten, xid)
 		}
 	}
-	if len(f.recent) == 0 {
-		f.recent = map[identity]struct{}{} // a map keeps the room of its busiest second
-	}
+	f.floor, f.safe = newest.snapshot, newest
+	f.cursor = newest.cursor(f.epoch).String()
+	f.o.Handler.Settled(f.cursor)
 }
 
 // tick is one that was swept.
 type tick struct {
-	snapshot *snapshot
+	snapshot *change.Snapshot
 	xid      uint64
 	nonce    string
 }
 
-func tickOf(c *change.Change) (*tick, error) {
-	if len(c.New) < 2 {
-		return nil, errSnapshot
+func (t *tick) cursor(epoch string) change.Cursor {
+	return change.Cursor{Epoch: epoch, Xid: t.xid, Nonce: t.nonce}
+}
+
+func tickOf(xid uint64, row change.Row) (*tick, error) {
+	if len(row) < 2 {
+		return nil, errRow
 	}
-	s, err := parseSnapshotText(string(c.New[0]))
-	return &tick{snapshot: s, xid: c.Xid, nonce: string(c.New[1])}, err
+	s, err := change.ParseSnapshot(string(row[0]))
+	return &tick{snapshot: s, xid: xid, nonce: string(row[1])}, err
 }

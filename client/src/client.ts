@@ -23,6 +23,8 @@ export interface ClientOptions {
 }
 
 export interface SubscriptionOptions {
+  /** Begin with the last events of the topic, at most so many (and 1,000), oldest first: for an activity feed. */
+  rewind?: number
   /** What was missed can't be told: fetch afresh. */
   onResync?: (frame: ResyncFrame) => void
   onError?: (frame: ErrorFrame) => void
@@ -93,12 +95,13 @@ export function createClient<Events extends EventMap = EventMap>(options: Client
 
   return {
     state: connection.state,
-    subscribe(topic, handler, { onResync, onError } = {}) {
-      const stop = topics.add(topic, {
+    subscribe(topic, handler, { onResync, onError, rewind } = {}) {
+      const own = {
         onEvent: handler as (event: EventFrame) => void,
         ...(onResync && { onResync }),
         ...(onError && { onError }),
-      })
+      }
+      const stop = topics.add(topic, own, rewind)
       join()
       return stop
     },

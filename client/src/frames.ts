@@ -105,7 +105,7 @@ export interface Topic {
 /** What the client sends. */
 export type ClientFrame =
   | { type: 'auth'; token: string }
-  | ({ type: 'subscribe'; ref: string; cursor?: string } & Topic)
+  | ({ type: 'subscribe'; ref: string; cursor?: string; rewind?: number } & Topic)
   | { type: 'unsubscribe'; ref: string; subscription: string }
   | { type: 'ping' }
 

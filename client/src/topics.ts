@@ -13,8 +13,10 @@ export interface Handler {
 interface Entry {
   readonly ref: string
   readonly topic: Topic
+  readonly rewind: number | undefined
   readonly handlers: Map<Handler, number> // and the clock at which each came
   live: boolean // the bridge has said `subscribed` on some connection
+  resuming: boolean // on this one it was given a cursor to go on from
   refused: boolean // and that it won't on this one
 }
 
@@ -33,11 +35,13 @@ export class Topics {
     this.#report = report
   }
 
-  add(topic: Topic, handler: Handler): () => void {
-    const name = canonical(topic)
+  /** Adds a handler; with `rewind` on a subscription of its own, since the bridge rewinds at its beginning only. */
+  add(topic: Topic, handler: Handler, rewind?: number): () => void {
+    const name = canonical(topic) + (rewind === undefined ? '' : ` from ${this.#refs + 1}`)
     let entry = this.#entries.get(name)
     if (entry === undefined) {
-      entry = { ref: this.#ref(), topic, handlers: new Map(), live: false, refused: false }
+      const ref = this.#ref()
+      entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false, refused: false }
       this.#entries.set(name, entry)
       this.#send(subscribeFrame(entry))
     }
@@ -61,6 +65,7 @@ export class Topics {
     for (const entry of this.#entries.values()) {
       entry.refused = false
       const cursor = entry.live ? this.#cursors.get(entry.topic.channel) : undefined
+      entry.resuming = cursor !== undefined
       this.#send(subscribeFrame(entry, cursor))
     }
   }
@@ -100,7 +105,7 @@ export class Topics {
     const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
     if (entry === undefined) return true // unsubscribed meanwhile
     const { channel, resource } = entry.topic
-    const missed = entry.live && !resumed && !this.#cursors.has(channel)
+    const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
     entry.live = true
     if (!missed) return true
     // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
@@ -151,12 +156,13 @@ export class Topics {
   }
 }
 
-function subscribeFrame({ ref, topic }: Entry, cursor?: string): ClientFrame {
+function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientFrame {
   const frame: ClientFrame = { type: 'subscribe', ref, channel: topic.channel }
   if (topic.resource !== undefined) frame.resource = topic.resource
   if (topic.key !== undefined) frame.key = topic.key
   if (topic.where !== undefined) frame.where = topic.where
   if (cursor !== undefined) frame.cursor = cursor
+  else if (rewind !== undefined) frame.rewind = rewind
   return frame
 }
 

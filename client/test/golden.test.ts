@@ -30,7 +30,9 @@ test('each frame of the client is written as the bridge reads it', async () => {
   const auth = frames.find((frame) => frame.type === 'auth')!
   const bench = setup({ getToken: () => auth.token })
   const wanted = frames.filter((frame) => frame.type === 'subscribe')
-  const stops = wanted.map(({ type, ref, cursor, ...topic }) => bench.client.subscribe(topic, () => {}))
+  const stops = wanted.map(({ type, ref, cursor, rewind, ...topic }) =>
+    bench.client.subscribe(topic, () => {}, rewind === undefined ? {} : { rewind }),
+  )
   const socket = await bench.socket()
   socket.welcome()
   stops[0]!()
@@ -45,7 +47,7 @@ test('a cursor is given back as the bridge reads it', async () => {
   const wanted = fromClient.map(({ frame }) => frame as ClientFrame)
   const resumed = wanted.find((frame) => frame.type === 'subscribe' && frame.cursor !== undefined)
   if (resumed?.type !== 'subscribe') throw new Error('no golden frame with a cursor')
-  const { type, ref, cursor, ...topic } = resumed
+  const { type, ref, cursor, rewind, ...topic } = resumed
   const bench = setup()
   bench.client.subscribe(topic, () => {})
   const first = await bench.socket()

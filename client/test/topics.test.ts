@@ -200,6 +200,16 @@ describe('resync', () => {
     expect(socket.of('subscribe').map((frame) => frame.cursor)).toEqual(['7f3a:1', undefined])
   })
 
+  test('a cursor that came after it was asked for helps nobody: the application is told', async () => {
+    const [bench, heard] = listening()
+    await live(bench)
+    const socket = await reconnect(bench)
+    socket.say({ type: 'subscribed', ref: '1' })
+    socket.say(event({ cursor: '7f3a:1' }))
+    socket.say({ type: 'subscribed', ref: '2' })
+    expect(heard.map((frames) => frames.length)).toEqual([1, 1, 0])
+  })
+
   test('a cursor goes with the last subscription of its channel', async () => {
     const bench = setup()
     const stop = bench.client.subscribe({ channel: 'stock' }, () => {})
@@ -211,6 +221,46 @@ describe('resync', () => {
     first.say({ type: 'subscribed', ref: '3' })
     const socket = await reconnect(bench)
     expect(socket.of('subscribe')).toEqual([{ type: 'subscribe', ref: '3', channel: 'stock' }])
+  })
+})
+
+describe('rewind', () => {
+  test('is asked for at the beginning, and not where a cursor leads on', async () => {
+    const bench = setup()
+    const heard: string[] = []
+    bench.client.subscribe({ channel: 'activity' }, ({ id }) => heard.push(id), { rewind: 20 })
+    const first = await live(bench)
+    expect(first.of('subscribe')).toEqual([{ type: 'subscribe', ref: '1', channel: 'activity', rewind: 20 }])
+    const [one, two] = [event({ channel: 'activity' }), event({ channel: 'activity', cursor: '7f3a:1' })]
+    first.say(one)
+    const second = await reconnect(bench) // before any cursor: the rewind may have been cut short
+    expect(second.of('subscribe')).toEqual([{ type: 'subscribe', ref: '1', channel: 'activity', rewind: 20 }])
+    second.say({ type: 'subscribed', ref: '1' })
+    second.say(one)
+    second.say(two)
+    const third = await reconnect(bench)
+    expect(third.of('subscribe')).toEqual([{ type: 'subscribe', ref: '1', channel: 'activity', cursor: '7f3a:1' }])
+    expect(heard).toEqual([one.id, two.id])
+  })
+
+  test('has a subscription of its own; what it brings again reaches its own handler only', async () => {
+    const bench = setup()
+    const heard: [string, string][] = []
+    bench.client.subscribe({ channel: 'activity' }, ({ id }) => heard.push(['plain', id]))
+    const socket = await live(bench)
+    const past = event({ channel: 'activity' })
+    socket.say(past)
+    const stop = bench.client.subscribe({ channel: 'activity' }, ({ id }) => heard.push(['rewound', id]), { rewind: 5 })
+    bench.client.subscribe({ channel: 'activity' }, () => {}, { rewind: 5 })
+    socket.say(past)
+    expect(heard).toEqual([['plain', past.id], ['rewound', past.id]])
+    expect(socket.of('subscribe').map(({ ref, rewind }) => [ref, rewind])).toEqual([
+      ['1', undefined],
+      ['2', 5],
+      ['3', 5],
+    ])
+    stop()
+    expect(socket.of('unsubscribe').map(({ subscription }) => subscription)).toEqual(['2'])
   })
 })
 

@@ -12,6 +12,9 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 export const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
+// PATIENCE is how long anything may take, in ms: a machine may be slow, and what is right ends no wait late.
+export const PATIENCE = 120_000;
+
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
@@ -31,8 +34,8 @@ export class Demo {
     demo.#process = spawn(binary, ['demo', '--port', '0', ...args],
       { env: { ...process.env, TMPDIR: demo.temporary }, stdio: ['ignore', 'pipe', 'pipe'] });
     demo.ended = once(demo.#process, 'exit').then(([code, signal]) => ({ code, signal }));
-    demo.address = await demo.#await(/http:\/\/127\.0\.0\.1:\d+/, 60_000);
-    await demo.#await(/Ctrl-C/, 60_000);
+    demo.address = await demo.#await(/http:\/\/127\.0\.0\.1:\d+/, PATIENCE);
+    await demo.#await(/Ctrl-C/, PATIENCE);
     return demo;
   }
 
@@ -76,26 +79,50 @@ export class Demo {
 export function launch() {
   const finder = join(repository, 'scripts', 'install-chromium.sh');
   const executablePath = execFileSync(finder, { encoding: 'utf8' }).trim().split('\n').at(-1);
-  return chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath, args: FLAGS, timeout: PATIENCE });
 }
 
-// Visitor is one person's window. It keeps every frame that the window's sockets received and every complaint of the
-// browser.
+// watch runs in the page before its own scripts. Live traffic takes away what has just been shown: it keeps the texts
+// of all toasts, badges and quantities that ever were, with the row that they were on.
+function watch() {
+  window.shown = [];
+  const keep = (el) => {
+    const [what] = ['toast', 'badge', 'quantity'].filter((name) => el.classList.contains(name));
+    if (what) window.shown.push({ what, key: el.closest('[data-key]')?.dataset.key, text: el.textContent });
+  };
+  new MutationObserver((changes) => {
+    for (const el of changes.flatMap(({ addedNodes }) => [...addedNodes])) {
+      if (el instanceof Element) [el, ...el.querySelectorAll('*')].forEach(keep);
+    }
+  }).observe(document, { childList: true, subtree: true });
+}
+
+// Visitor is one person's window. It keeps every frame that the window's sockets received, by socket, and every
+// complaint of the browser.
 export class Visitor {
-  frames = [];
+  #looks = new Set();
+  sockets = [];
   complaints = [];
 
   static async open(browser, demo, role, { size = 'desktop', scheme = 'light' } = {}) {
     const visitor = new Visitor();
     visitor.context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme,
       deviceScaleFactor: size === 'phone' ? 2 : 1, reducedMotion: 'no-preference' });
+    await visitor.context.addInitScript(watch);
     const page = visitor.page = await visitor.context.newPage();
-    page.setDefaultTimeout(15_000);
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
-      visitor.frames.push(JSON.parse(String(payload)));
-    }));
+    page.setDefaultTimeout(PATIENCE);
+    page.on('websocket', (socket) => {
+      const frames = [];
+      visitor.sockets.push({ frames });
+      socket.on('framereceived', ({ payload }) => {
+        frames.push(JSON.parse(String(payload)));
+        for (const look of visitor.#looks) look();
+      });
+    });
     page.on('pageerror', (error) => visitor.complaints.push(String(error)));
-    page.on('console', (message) => message.type() === 'error' && visitor.complaints.push(message.text()));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !isGone(message)) visitor.complaints.push(message.text());
+    });
     await page.goto(`${demo.address}/?as=${role}`);
     await visitor.live();
     const setup = await (await page.request.get(`${demo.address}/demo/setup`)).json();
@@ -105,24 +132,68 @@ export class Visitor {
 
   live() { return this.page.locator('#live[data-state=live]').waitFor(); }
 
-  // events are the events among the frames.
-  get events() { return this.frames.filter((frame) => frame.id && frame.channel); }
+  // frames are those of all sockets.
+  get frames() { return this.sockets.flatMap(({ frames }) => frames); }
 
-  // update runs the form's UPDATE: on the first row of the group whose label begins with group, or on row.
+  // events are the events among them.
+  get events() { return this.frames.filter(isEvent); }
+
+  // frame waits for a frame that passes the test.
+  frame(test) {
+    return new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        clearTimeout(timer);
+        this.#looks.delete(look);
+        settle(value);
+      };
+      const look = () => {
+        const found = this.frames.find(test);
+        if (found) end(resolve, found);
+      };
+      const timer = setTimeout(() => end(reject, new Error(`no such frame came: ${test}`)), PATIENCE);
+      this.#looks.add(look);
+      look();
+    });
+  }
+
+  // shown waits until the page has shown, be it for a moment, a toast, badge or quantity with this text.
+  shown(what, text, key) {
+    const has = (wanted) => window.shown.some((one) => one.what === wanted.what && one.text.includes(wanted.text)
+      && (wanted.key === undefined || one.key === wanted.key));
+    return this.page.waitForFunction(has, { what, text, key });
+  }
+
+  // update runs the form's UPDATE on a row of the group whose label begins with group, or on row. It returns the server's
+  // answer with the row's id and the value.
   async update(kind, { group, row, value }) {
     await this.page.locator(`#sql-tabs [data-value=${kind}]`).click();
     const select = this.page.locator('#sql-row');
     const id = row ?? await select.locator(`optgroup[label^="${group}"] option`).first().getAttribute('value');
     await select.selectOption(id);
     const field = this.page.locator('#sql-new');
-    if (value === undefined) value = await field.inputValue();
-    else if (kind === 'stock') await field.fill(value);
+    if (kind === 'stock') await field.fill(value);
     else await field.selectOption(value);
+    const posted = this.page.waitForResponse((response) => response.url().endsWith('/demo/update'));
     await this.page.locator('#sql-run').click();
-    return { id, value };
+    return { id, value, ...await (await posted).json() };
+  }
+
+  // change runs two UPDATEs, of which the second changes the row, whatever others made of it: nobody who works in the
+  // sample ERP makes a row what the first one makes it, and touches it between.
+  async change(kind, { group, from, to }) {
+    const { id } = await this.update(kind, { group, value: from });
+    return this.update(kind, { row: id, value: to });
   }
 
   row(resource, id) { return this.page.locator(`[data-key="${resource}/${id}"]`); }
 
   close() { return this.context.close(); }
+}
+
+export const isEvent = (frame) => Boolean(frame.id && frame.channel);
+
+// isGone tells whether the browser complains that a request, of which an event has just told, is no longer there: others
+// work too, and delete drafts.
+function isGone(message) {
+  return message.text().includes('404') && /\/api\/requests\/[\w-]+\/\d+$/.test(message.location().url);
 }

@@ -1,7 +1,6 @@
--- Who the server is, and what the channel is called there. The database is part of it: a copy beside it in the same
--- server has its ids. Parameters: the channel's name; transaction and nonce of the last tick that was swept, or null.
-select s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || d.oid::text || '/'
-         || i.id::text as epoch,
+-- Of which history the server is, and what the channel is called there. Parameters: the channel's name; transaction and
+-- nonce of the last tick that was swept, or null.
+select {schema}.epoch() as epoch,
        c.id,
        c.notify,
        i.horizon::text,
@@ -12,5 +11,5 @@ select s.system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_l
                where k.channel = c.id and k.xid = $2::text::xid8 and k.op = 'k' and k.new[2] = $3) as known,
        i.slot_seconds,
        array['{schema}.change_0'::regclass, '{schema}.change_1'::regclass, '{schema}.change_2'::regclass]::oid[] as tables
-from {schema}.installation i, pg_control_system() s, {schema}.channel c, pg_database d
-where c.name = $1 and d.datname = current_database()
+from {schema}.installation i, {schema}.channel c
+where c.name = $1

@@ -43,10 +43,13 @@ export class Bell {
   }
 
   async #readAll() {
+    const before = new Set(this.#items.map((item) => item.id));
+    const unread = this.#unread;
     if (!await this.#read()) return;
+    // What came meanwhile is not read.
     const now = new Date().toISOString();
-    for (const item of this.#items) item.read_at ??= now;
-    this.#unread = 0;
+    for (const item of this.#items) if (before.has(item.id)) item.read_at ??= now;
+    this.#unread = Math.max(0, this.#unread - unread);
     this.#draw();
   }
 

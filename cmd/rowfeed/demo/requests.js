@@ -144,6 +144,7 @@ export class Requests {
 
   #drawMore(total) {
     $('requests-foot').hidden = total <= SHORT;
+    $('requests-more').dataset.all = this.#all;
     $('requests-more').textContent = this.#all ? `Show ${SHORT} only` : `Show all ${count(total)}`;
   }
 

@@ -2,10 +2,12 @@
 
 import { $, h, span, tabs, words } from './dom.js';
 
-const PATIENCE = 2500; // how long an event may take before the page says that none came
+// How long the page waits before it says that no event came: where none is due, and where one is.
+const BRIEF = 2500;
+const LONG = 15_000;
 
 export class Sql {
-  #run; #rows; #user; #kind = 'requests'; #data = null; #events = []; #await = null;
+  #run; #rows; #user; #kind = 'requests'; #data = null; #events = []; #waiting = new Set();
 
   // rows() gives the rows to choose from, run(kind, id, value) executes; both are async.
   constructor({ rows, run }) {
@@ -21,6 +23,7 @@ export class Sql {
     this.#user = user;
     this.#kind = user.role === 'clerk' ? 'stock' : 'requests';
     $('sql-trace').replaceChildren();
+    $('sql-statement').replaceChildren();
     if (this.#data) this.#draw();
   }
 
@@ -29,6 +32,9 @@ export class Sql {
     const user = this.#user;
     const data = await this.#rows();
     if (!data || user !== this.#user) return;
+    const chosen = $('sql-row') && this.#row();
+    const { rows } = data[this.#kind];
+    if (chosen && !rows.some(({ id }) => id === chosen.id)) rows.unshift(chosen); // nothing moves under a hand
     this.#data = data;
     this.#draw();
   }
@@ -37,7 +43,7 @@ export class Sql {
   arrived(event, at) {
     this.#events.push({ event, at });
     if (this.#events.length > 100) this.#events.shift();
-    this.#await?.();
+    for (const look of this.#waiting) look();
   }
 
   #draw() {
@@ -45,13 +51,15 @@ export class Sql {
       this.#kind = kind;
       this.#draw();
     });
+    const chosen = this.#chosen();
     const { table, column, rows } = this.#data[this.#kind];
     const option = (row) => h('option', { value: row.id }, `${row.id}  ·  ${row.label}`);
     const mine = rows.filter((row) => row.seen_by.includes(this.#user.id));
     const others = rows.filter((row) => !row.seen_by.includes(this.#user.id));
     const groups = [[`${this.#user.first} may see`, mine], [`Not ${this.#user.first}’s to see`, others]]
       .filter(([, list]) => list.length).map(([label, list]) => h('optgroup', { label }, list.map(option)));
-    const row = h('select.row', { id: 'sql-row', 'aria-label': 'Row', onchange: () => this.#value() }, groups);
+    const row = h('select.row', { id: 'sql-row', 'data-kind': this.#kind, 'aria-label': 'Row',
+      onchange: () => this.#value() }, groups);
     const line = (...parts) => h('div.line', {}, ...parts);
     const b = (word) => h('b', {}, word);
     $('sql-statement').replaceChildren(
@@ -59,7 +67,21 @@ export class Sql {
       line(b('   SET'), `${column} =`, h('span', { id: 'sql-value' })),
       line(b(' WHERE'), 'id ='),
       line(row));
+    if (rows.some(({ id }) => String(id) === chosen.row)) row.value = chosen.row;
     this.#value();
+    if (row.value === chosen.row) this.#restore(chosen.value);
+  }
+
+  // #chosen is what the form holds of the kind that it is about to show.
+  #chosen() {
+    const row = $('sql-row');
+    return row?.dataset.kind === this.#kind ? { row: row.value, value: $('sql-new').value } : {};
+  }
+
+  // #restore gives the visitor's own choice back after the rows were fetched afresh.
+  #restore(value) {
+    const { values } = this.#data[this.#kind];
+    if (!values || values.includes(value)) $('sql-new').value = value;
   }
 
   #row() {
@@ -106,33 +128,35 @@ export class Sql {
     const user = this.#user;
     const last = h('li.now', {}, 'Listening');
     trace.append(last);
-    const found = await this.#event(done.txid, row.id);
+    const due = row.seen_by.includes(user.id);
+    const found = await this.#event(done.txid, row.id, due ? LONG : BRIEF);
     if (user !== this.#user || !last.isConnected) return;
     if (found) {
       last.replaceWith(step('done', 'On this screen', found.at - Date.parse(found.event.at)),
         step('done', 'Click to screen', Math.max(found.at - performance.timeOrigin - clicked, 0)));
-    } else if (!row.seen_by.includes(user.id)) {
+    } else if (!due) {
       last.replaceWith(step('none', `Nothing was sent here: not ${user.first}’s row`));
     } else {
       last.replaceWith(h('li.wrong', {}, 'No event came: is the bridge connected?'));
     }
   }
 
-  #event(txid, id) {
+  #event(txid, id, patience) {
     const find = () => this.#events.find(({ event }) => event.txid === txid
       && String(event.resource_id) === String(id));
     return new Promise((resolve) => {
       const end = (found) => {
         clearTimeout(timer);
-        this.#await = null;
+        this.#waiting.delete(look);
         resolve(found);
       };
-      const timer = setTimeout(() => end(find()), PATIENCE);
-      this.#await = () => {
+      const look = () => {
         const found = find();
         if (found) end(found);
       };
-      this.#await();
+      const timer = setTimeout(() => end(find()), patience);
+      this.#waiting.add(look);
+      look();
     });
   }
 }

@@ -1,41 +1,10 @@
 package source
 
 import (
-	"encoding/binary"
-	"slices"
 	"testing"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
-
-func TestSnapshot(t *testing.T) {
-	t.Parallel()
-	s, err := parseSnapshotText("10:20:12,15")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := binary.BigEndian.AppendUint32(nil, 2)
-	for _, x := range []uint64{10, 20, 12, 15} {
-		b = binary.BigEndian.AppendUint64(b, x)
-	}
-	same, err := parseSnapshot(b)
-	if err != nil || same.xmin != s.xmin || same.xmax != s.xmax || !slices.Equal(same.xip, s.xip) {
-		t.Fatalf("binary %v %v, text %v", same, err, s)
-	}
-	for xid, over := range map[uint64]bool{9: true, 10: true, 12: false, 13: true, 15: false, 19: true, 20: false, 99: false} {
-		if s.over(xid) != over {
-			t.Errorf("over(%d) = %v", xid, !over)
-		}
-	}
-	for _, bad := range []string{"", "1", "1:2", "a:2:", "1:2:x"} {
-		if _, err := parseSnapshotText(bad); err == nil {
-			t.Errorf("%q is no snapshot", bad)
-		}
-	}
-	if _, err := parseSnapshot(b[:30]); err == nil {
-		t.Error("a cut snapshot is no snapshot")
-	}
-}
 
 // Whatever bytes come, decoding ends in a row or an error, and never reads past them.
 func FuzzDecode(f *testing.F) {
@@ -52,27 +21,27 @@ func FuzzDecode(f *testing.F) {
 		if _, _, err := decode(raw, &c, &rows); err == nil && len(c.New) != len(c.Old) {
 			t.Error("the same bytes are two different rows")
 		}
-		_, _ = parseSnapshot(array)
-		_, _ = parseSnapshotText(string(eight))
+		_, _ = change.DecodeSnapshot(array)
+		_, _ = change.ParseSnapshot(string(eight))
 	})
 }
 
 // What a tick does not see is remembered until a later tick sees it, also what there was no room for.
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	f := New(Options{})
-	at := func(text string) *tick {
-		s, err := parseSnapshotText(text)
+	f := New(Options{Handler: silent{}})
+	at := func(text string) []*tick {
+		s, err := change.ParseSnapshot(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &tick{snapshot: s}
+		return []*tick{{snapshot: s}}
 	}
-	f.floor = at("10:10:").snapshot
+	f.floor = at("10:10:")[0].snapshot
 	for lsn := range uint64(maxRecent) {
-		f.remember(identity{xid: 20, lsn: lsn})
+		f.remember(identity{xid: 20, lsn: lsn}, 1)
 	}
-	f.remember(identity{xid: 21})
+	f.remember(identity{xid: 21}, 1)
 	f.settle(at("20:25:20,21"))
 	if len(f.recent) != maxRecent || len(f.forgotten) != 1 {
 		t.Fatalf("%d remembered, %d forgotten while neither was over", len(f.recent), len(f.forgotten))
@@ -91,3 +60,11 @@ func TestMemory(t *testing.T) {
 		t.Fatalf("%d remembered of what a tick has seen", len(f.recent))
 	}
 }
+
+// silent is a handler that hears nothing.
+type silent struct{}
+
+func (silent) Change(change.Place, *change.Change) {}
+func (silent) Swept()                              {}
+func (silent) Settled(string)                      {}
+func (silent) Lost(string)                         {}

@@ -1,0 +1,347 @@
+package router
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+// From says what of the past a subscription is to begin with.
+type From struct {
+	Cursor change.Cursor // resume from it; the zero value does not
+	Rewind int           // where there is no cursor, or what followed it is gone: the newest events, so many at the most
+}
+
+// Past tells whether there is anything to begin with.
+func (f From) Past() bool { return f.Cursor.Nonce != "" || f.Rewind > 0 }
+
+// Resumes counts subscriptions with a cursor by how they went on.
+type Resumes struct {
+	Memory, Outbox atomic.Uint64 // where what they had missed came from
+	Refused        atomic.Uint64 // told to fetch afresh
+	Rewound        atomic.Uint64
+	Replayed       atomic.Uint64 // messages of the past
+}
+
+// stage is where a replay is on its way to being live.
+type stage uint8
+
+const (
+	finding   stage = iota // its place is to be looked for in memory
+	asking                 // likewise, in the outbox
+	paging                 // it reads from the outbox
+	reading                // it reads from memory
+	rewinding              // it looks back in memory
+	digging                // likewise, in the outbox
+)
+
+// replay is what a subscription has before it that is not live yet. It belongs to the channel's lock.
+type replay struct {
+	sub   *Subscription
+	from  From
+	ack   func(resumed bool) *change.Message // nil: nothing is to be answered, or it was
+	stage stage
+	full  bool // the sink has no room
+	part  bool // takes part in the step at hand
+
+	seen *change.Snapshot // what is over in it was received; nil: nothing was
+
+	pos uint64 // reading: of the next change
+	nth int    // how many events of the next change were sent already
+
+	mark, until change.Mark // paging: between two places; until is empty where the next one is not chosen
+	lsn, xid    uint64      // of the next change, or before it
+
+	found   []*change.Message // rewinding: newest first; then what of it is still to be sent
+	bytes   int
+	record  *change.Record // whose events were added last
+	segment int            // and where they begin
+}
+
+// gone tells that the subscription ended, or went live, meanwhile.
+func (r *replay) gone() bool { return r.sub.replay != r }
+
+// idle tells that there is nothing to do for it until its sink has room.
+func (r *replay) idle() bool { return r.gone() || r.full }
+
+// step is the record at hand in a replay.
+type step struct {
+	record *change.Record
+	place  change.Place
+	nth    int // of the event, in its change
+	sent   int // messages, since the lock was taken
+}
+
+// due tells whether the event at hand is among what the replay has yet to send.
+func (s *step) due(r *replay) bool {
+	if r == nil || !r.part || r.full || r.seen != nil && r.seen.Over(s.record.Xid) {
+		return false
+	}
+	switch r.stage {
+	case reading:
+		return s.place.Pos > r.pos || s.place.Pos == r.pos && s.nth >= r.nth
+	case paging:
+		if s.record.LSN == r.lsn && s.record.Xid == r.xid {
+			return s.nth >= r.nth
+		}
+		return s.record.After(r.lsn, r.xid)
+	}
+	return r.need() // looking back
+}
+
+// need tells whether a rewind has not found enough yet.
+func (r *replay) need() bool { return len(r.found) < r.from.Rewind && r.bytes < maxRewindBytes }
+
+// maxRewindBytes bounds what a rewind brings: what a queue has room for.
+const maxRewindBytes = 256 << 10
+
+// Resume registers a request that begins with something of the past. It is answered by ack, once, when it is known
+// whether that can be told: true where everything since the cursor follows. Where it can't be told the sink gets a
+// resync, and what is live. A nil ack is not sent.
+func (c *Channel) Resume(sink Sink, grants []string, req Request, from From, ack func(resumed bool) *change.Message) *Subscription {
+	defer c.wake()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.add(sink, grants, req)
+	r := &replay{sub: s, from: from, ack: ack}
+	s.replay = r
+	s.member.replays++
+	s.member.even = false
+	c.pending++
+	c.enter(s)
+	if from.Cursor.Nonce == "" {
+		c.answer(r, false)
+		c.rewind(r)
+		return s
+	}
+	c.fresh = append(c.fresh, r)
+	ring(c.replays)
+	return s
+}
+
+// Settle tells before which cursor everything has been routed.
+func (c *Channel) Settle(cursor string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cursor = cursor
+	if c.pending > 0 { // somebody may wait for a place
+		ring(c.replays)
+		ring(c.outbox)
+	}
+}
+
+// Cursor returns the cursor before which the sink was sent everything that it subscribed to; empty where there is none,
+// as while a part of it is still on its way.
+func (c *Channel) Cursor(sink Sink) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.members[sink]; m == nil || m.replays > 0 || len(c.run.messages) > 0 {
+		return ""
+	}
+	return c.cursor
+}
+
+// Room tells that a sink that had none has room again.
+func (c *Channel) Room(sink Sink) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[sink]
+	if m == nil {
+		return
+	}
+	for _, s := range m.subs {
+		if r := s.replay; r != nil && r.full {
+			r.full = false
+			if r.stage == reading {
+				c.active = append(c.active, r)
+				ring(c.replays)
+			} else {
+				ring(c.outbox)
+			}
+		}
+	}
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// answer says how the subscription goes on; c.mu is held.
+func (c *Channel) answer(r *replay, resumed bool) {
+	if r.ack != nil {
+		r.sub.member.sink.Send(r.ack(resumed))
+		r.ack = nil
+	}
+}
+
+// read has a replay go on in memory.
+func (c *Channel) read(r *replay, seen *change.Snapshot, pos uint64) {
+	r.stage, r.seen, r.pos, r.nth = reading, seen, pos, 0
+	c.active = append(c.active, r)
+	ring(c.replays)
+}
+
+// refuse tells that the past can't be told, and has the subscription go on with what is live, or look back.
+func (c *Channel) refuse(r *replay, reason string) {
+	c.Resumes.Refused.Add(1)
+	c.answer(r, false)
+	s := r.sub
+	s.since = nil
+	s.member.sink.Resync(change.Notice{Channel: c.name, Resource: s.req.Resource, Reason: reason}, s.req.Ref)
+	if r.from.Rewind > 0 && r.stage <= asking {
+		c.rewind(r)
+		return
+	}
+	c.live(r, 0)
+}
+
+// interrupt tells a replay of a gap in the feed; what concerns a change it finds by itself.
+func (c *Channel) interrupt(r *replay, n change.Notice) {
+	if n.Resource == "" && r.stage > asking {
+		r.from.Rewind = 0
+		c.refuse(r, n.Reason)
+	}
+}
+
+// rewind has the replay look back.
+func (c *Channel) rewind(r *replay) {
+	c.Resumes.Rewound.Add(1)
+	r.stage, r.seen = rewinding, nil
+	c.rewinds = append(c.rewinds, r)
+	ring(c.replays)
+}
+
+// live ends a replay: what is routed from a position on comes by itself.
+func (c *Channel) live(r *replay, from uint64) {
+	s := r.sub
+	c.leave(s)
+	s.replay, s.from = nil, from
+	s.member.replays--
+	c.pending--
+	c.enter(s)
+}
+
+// Event takes an event of the record at hand to those that it is due for.
+func (p *Replayer) Event(e *change.Event) {
+	c := p.c
+	e.Rule += c.rules
+	e.Place = p.at.place
+	c.seq++
+	c.touched = c.touched[:0]
+	c.mark(c.past, e, e.Was, sawOld, &p.at)
+	c.mark(c.past, e, e.Now, seesNew, &p.at)
+	for _, m := range c.touched {
+		if p.back {
+			p.keep(m, e)
+		} else if !p.covered(m, e) {
+			p.offer(m, e)
+		}
+	}
+	p.at.nth++
+}
+
+func (p *Replayer) offer(m *member, e *change.Event) {
+	if m.sink.Offer(e.Message(variant(e.Op, m.bits), m.even), p.c) {
+		p.at.sent++
+		p.c.Resumes.Replayed.Add(1)
+		return
+	}
+	for _, s := range m.subs {
+		if r := s.replay; p.at.due(r) {
+			r.full, r.nth = true, p.at.nth
+			r.pos, r.lsn, r.xid = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid
+		}
+	}
+}
+
+// keep notes an event for those who look back: newest first, those of one change in reverse.
+func (p *Replayer) keep(m *member, e *change.Event) {
+	msg := e.Message(variant(e.Op, m.bits), false)
+	for _, s := range m.subs {
+		r := s.replay
+		if !p.at.due(r) || p.c.sees(s, e) == 0 {
+			continue
+		}
+		if r.record != p.at.record {
+			r.record, r.segment = p.at.record, len(r.found)
+		}
+		r.found = slices.Insert(r.found, r.segment, msg)
+		r.bytes += len(msg.Frame())
+	}
+}
+
+// covered tells whether another of the member's subscriptions has brought the event, or will.
+func (p *Replayer) covered(m *member, e *change.Event) bool {
+	if len(m.subs) == 1 {
+		return false
+	}
+	for _, s := range m.subs {
+		if p.at.due(s.replay) || p.c.sees(s, e) == 0 {
+			continue
+		}
+		switch r := s.replay; {
+		case s.since != nil && s.since.Over(p.at.record.Xid):
+		case s.since == nil && p.at.place.Pos < s.began: // what it has of the past is no stretch
+		case r == nil || p.behind(r):
+			return true
+		}
+	}
+	return false
+}
+
+// behind tells that the record at hand lies behind the replay.
+func (p *Replayer) behind(r *replay) bool {
+	switch {
+	case r.stage == reading && p.at.place.Pos > 0:
+		return p.at.place.Pos < r.pos
+	case r.stage == reading: // it has been through the outbox
+		return true
+	case r.stage == paging:
+		return r.mark.Snapshot.Over(p.at.record.Xid)
+	}
+	return false
+}
+
+// sees tells what a subscription may see of an event: sawOld, seesNew, both or nothing.
+func (c *Channel) sees(s *Subscription, e *change.Event) (bits uint8) {
+	if q := &s.req; q.Resource != "" && (q.Resource != e.Resource || q.Keyed && q.Key != e.Key) {
+		return 0
+	}
+	for i, audience := range [...][]string{e.Was, e.Now} {
+		if !slices.ContainsFunc(audience, func(a string) bool { g := c.grants[a]; return g != nil && slices.Contains(s.member.grants, g) }) {
+			continue
+		}
+		if len(s.req.Where) == 0 || matches(s.req.Where, e.Body, i == 0) {
+			bits |= sawOld << i
+		}
+	}
+	return bits
+}
+
+// Notice tells those that the record at hand is due for that what they hold is void.
+func (p *Replayer) Notice(n change.Notice) {
+	c := p.c
+	var held map[*name]bool
+	if n.Audience != nil {
+		held = make(map[*name]bool, len(n.Audience))
+		for _, a := range n.Audience {
+			if g := c.grants[a]; g != nil {
+				held[g] = true
+			}
+		}
+	}
+	for _, r := range p.parts {
+		s := r.sub
+		if r.gone() || p.back || !p.at.due(r) || held != nil && !s.member.holds(held) {
+			continue
+		}
+		if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
+			s.member.sink.Resync(n, s.req.Ref)
+		}
+	}
+	p.at.nth++
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package session
+
+import (
+	"syscall"
+	"time"
+)
+
+// setUserTimeout is for Linux; elsewhere the system's own patience is what there is.
+func setUserTimeout(syscall.RawConn, time.Duration) {}

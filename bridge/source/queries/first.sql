@@ -1,0 +1,7 @@
+-- The first ticks since a snapshot, however many changes are before them. Parameters: channel; xmax.
+select xid, new from (
+{slots}
+) c
+where op = 'k'
+order by xid
+limit 64
