@@ -37,7 +37,12 @@ type client struct {
 	log      []arrival // what came for the first time, in order
 	versions map[version]struct{}
 	tally    tally
+	stale    bool  // was told to fetch afresh and has not yet
 	ended    error // a fault of the protocol, after which the client does not come back
+
+	// afresh reads what there is, as a client does that was told to; nil: what was missed is missed.
+	afresh func(ctx context.Context) ([]version, error)
+	known  map[version]struct{} // what was read so
 
 	reading sync.Mutex // held while the client is not to read
 }
@@ -83,8 +88,7 @@ func (c *client) run(ctx context.Context) {
 		case errors.As(err, &closed) && closed.Code == 4001:
 			c.tally.slow++
 		case errors.As(err, &closed) && closed.Code == 4005:
-			c.tally.resyncs++
-			c.cursors = nil
+			c.cursors, c.stale = nil, true
 		case errors.As(err, &closed) && closed.Code >= 4500:
 			c.ended = fmt.Errorf("%s: closed for good: %w", c.name, err)
 		default:
@@ -113,7 +117,13 @@ func (c *client) converse(ctx context.Context) error {
 	c.mu.Lock()
 	c.conn = conn
 	c.tally.connections++
+	stale := c.stale
 	c.mu.Unlock()
+	if stale { // a plain endpoint: the subscription is live once it is open
+		if err := c.fetch(ctx); err != nil {
+			return err
+		}
+	}
 	seen := map[string]struct{}{}
 	for {
 		c.reading.Lock() //nolint:staticcheck // an empty section waits for whoever holds it
@@ -189,11 +199,34 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, text []byte, c
 		}
 	case "error":
 		return c.fail(fmt.Errorf("error frame: %s", f.Code))
+	case "resync":
+		return c.fetch(ctx)
 	default:
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.take(&f, cursor, seen)
 	}
+	return nil
+}
+
+// fetch does what a client has to that was told to fetch afresh. Its subscription is live meanwhile.
+func (c *client) fetch(ctx context.Context) error {
+	c.mu.Lock()
+	c.tally.resyncs++
+	c.mu.Unlock()
+	if c.afresh == nil {
+		return nil
+	}
+	list, err := c.afresh(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range list {
+		c.known[v], c.versions[v] = struct{}{}, struct{}{}
+	}
+	c.stale = false
 	return nil
 }
 
@@ -206,8 +239,6 @@ func (c *client) take(f *frame, given string, seen map[string]struct{}) {
 		} else if given != "" {
 			c.tally.refused++
 		}
-	case f.Type == "resync":
-		c.tally.resyncs++
 	case f.Type == "heartbeat":
 		c.place(f.Cursors[c.channel])
 	case strings.HasSuffix(f.Type, "_changed"):

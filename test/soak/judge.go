@@ -90,11 +90,23 @@ func (l ledger) judge(c *client, by *load) (v verdict) {
 	}
 	for _, states := range l {
 		for _, a := range states {
-			if !got[a.version] {
+			if _, fetched := c.known[a.version]; !got[a.version] && !fetched {
 				v.lost++
 				v.note("lost", c, a)
 			}
 		}
 	}
 	return v
+}
+
+// readItems reads what a client reads that fetches afresh: every state that is committed.
+func (s *stage) readItems(ctx context.Context) ([]version, error) {
+	committed, _, err := s.readLedger(ctx)
+	var all []version
+	for _, states := range committed {
+		for _, a := range states {
+			all = append(all, a.version)
+		}
+	}
+	return all, err
 }

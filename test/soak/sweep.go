@@ -30,10 +30,13 @@ type watched struct {
 }
 
 // Change implements source.Handler.
-func (w *watched) Change(string, *change.Change) { w.changes++ }
+func (w *watched) Change(change.Place, *change.Change) { w.changes++ }
 
 // Swept implements source.Handler.
 func (w *watched) Swept() {}
+
+// Settled implements source.Handler.
+func (w *watched) Settled(string) {}
 
 // Lost implements source.Handler.
 func (w *watched) Lost(string) {}
