@@ -150,9 +150,9 @@ func TestRotateWaitsForLateCommits(t *testing.T) {
 	rotate("under a writer", "false")
 	run1(t, late, "commit")
 	rotate("when no tick has seen the late one", "false")
-	if got := b.one("select (pg_snapshot_xip(new[1]::pg_snapshot))::text from " + ident(schema, "change") +
-		" where channel = 0"); got != xid {
-		t.Errorf("the tick says that %s was in progress, want %s", got, xid)
+	if b.one("select ('"+xid+"' in (select pg_snapshot_xip(new[1]::pg_snapshot)))::text from "+ident(schema, "change")+
+		" where channel = 0") != "true" { // other databases have theirs
+		t.Errorf("the tick does not say that %s was in progress", xid)
 	}
 	b.exec(capture)
 	tick()

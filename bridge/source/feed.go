@@ -182,7 +182,7 @@ func (f *Feed) read(ctx context.Context, wait *backoff) error {
 
 // hello finds out who the server is and decides from where to go on.
 func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
-	var fingerprint, notify, horizonText string
+	var fingerprint, notify, horizonText, swept string
 	var id int16
 	var now []byte
 	var silent, known bool
@@ -197,8 +197,8 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	rows, err := conn.Query(ctx, render(helloSQL, f.o.Schema), pgx.QueryResultFormatsByOID{5038: 1}, f.o.Channel, xid, nonce)
 	if err == nil {
 		_, err = pgx.CollectExactlyOneRow(rows, func(r pgx.CollectableRow) (struct{}, error) {
-			now = append(now, r.RawValues()[4]...)
-			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, nil, &silent, &f.installation, &known, &seconds, &tables)
+			now = append(now, r.RawValues()[5]...)
+			return struct{}{}, r.Scan(&fingerprint, &id, &notify, &horizonText, &swept, nil, &silent, &f.installation, &known, &seconds, &tables)
 		})
 	}
 	switch {
@@ -215,7 +215,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	horizon, err := change.ParseSnapshot(horizonText + ":" + horizonText + ":")
+	gone, err := parseHorizon(horizonText, swept)
 	if err != nil {
 		return nil, err
 	}
@@ -228,11 +228,11 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 	f.Stats.Polling.Store(f.polling)
 	f.notify.Store(&notify)
 	if !f.ready {
-		if old, err = f.oldTick(ctx, conn, horizon.Xmin); err != nil {
+		if old, err = f.oldTick(ctx, conn, gone); err != nil {
 			return nil, err
 		}
 	}
-	f.place(epochOf(fingerprint), current, horizon.Xmin, known, old)
+	f.place(epochOf(fingerprint), current, gone, known, old)
 	if f.safe == nil { // a place to go on from, as soon as there can be one
 		if _, err := conn.Exec(ctx, "select "+pgx.Identifier{f.o.Schema}.Sanitize()+".tick()"); err != nil {
 			return nil, fmt.Errorf("write tick: %w", err)
@@ -243,7 +243,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 
 // oldTick returns the tick that a feed begins at, so that it remembers what those who come back have missed; nil where
 // there is none.
-func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*tick, error) {
+func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, gone horizon) (*tick, error) {
 	var text string
 	var row []string
 	err := conn.QueryRow(ctx, slotted(warmSQL, f.o.Schema, "xid > '0'"), f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
@@ -258,7 +258,7 @@ func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*ti
 		return nil, errRow
 	}
 	t, err := tickOf(xid, change.Row{[]byte(row[0]), []byte(row[1])})
-	if err != nil || t.snapshot.Xmin <= horizon {
+	if err != nil || gone.passed(t.snapshot) {
 		return nil, nil //nolint:nilerr // a tick that is no place is none
 	}
 	return t, nil
@@ -267,19 +267,19 @@ func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, horizon uint64) (*ti
 // place sets from where the next sweep goes on: the last tick's snapshot, or, where that says nothing any more, now.
 // known tells whether that tick is there: it is not in a server that was put back to an earlier state. A feed that
 // begins goes back to an old tick, where there is one.
-func (f *Feed) place(epoch string, current *change.Snapshot, horizon uint64, known bool, old *tick) {
+func (f *Feed) place(epoch string, current *change.Snapshot, gone horizon, known bool, old *tick) {
 	first := !f.ready
 	reason := ""
 	switch {
 	case first:
 	case epoch != f.epoch:
 		reason = "other_epoch"
-	case f.safe == nil || len(f.forgotten) > 0 || f.safe.snapshot.Xmin <= horizon:
+	case f.safe == nil || len(f.forgotten) > 0 || gone.passed(f.safe.snapshot):
 		reason = "cursor_expired"
 	case !known:
 		reason = "other_epoch"
 	}
-	f.epoch, f.horizon = epoch, horizon
+	f.epoch, f.horizon = epoch, gone.xid
 	f.hot, f.turn = nil, turn{slot: -1}
 	f.confirmed, f.unconfirmed = 0, 0
 	switch {

@@ -85,16 +85,21 @@ func (o *Outbox) Lookup(ctx context.Context, cursors []change.Cursor) ([]*change
 	for i, c := range cursors {
 		xids[i] = c.Xid
 	}
-	var horizon uint64
+	var gone horizon
+	first := true
 	found := map[change.Cursor]*change.Snapshot{}
 	err := o.query(ctx, "lookup", func(raw [][]byte) error {
 		xid, row, err := xidAndRow(raw)
 		if err != nil {
 			return err
 		}
-		if raw[1] == nil {
-			horizon = xid
-			return nil
+		if first {
+			first = false
+			if len(row) != 1 {
+				return errRow
+			}
+			gone, err = horizonOf(xid, string(row[0]))
+			return err
 		}
 		if t, err := tickOf(xid, row); err == nil {
 			found[change.Cursor{Xid: t.xid, Nonce: t.nonce}] = t.snapshot
@@ -106,7 +111,7 @@ func (o *Outbox) Lookup(ctx context.Context, cursors []change.Cursor) ([]*change
 	}
 	marks := make([]*change.Mark, len(cursors))
 	for i, c := range cursors {
-		if s := found[change.Cursor{Xid: c.Xid, Nonce: c.Nonce}]; s != nil && s.Xmin > horizon {
+		if s := found[change.Cursor{Xid: c.Xid, Nonce: c.Nonce}]; s != nil && !gone.passed(s) {
 			marks[i] = &change.Mark{Cursor: c, Snapshot: s}
 		}
 	}
@@ -137,7 +142,7 @@ func (o *Outbox) Next(ctx context.Context, after change.Mark) (next change.Mark,
 // page, and hands them on in slices; they are good until take returns. It stops when take returns false. more tells
 // that there are others behind it.
 func (o *Outbox) Page(ctx context.Context, after, until change.Mark, lsn, xid uint64, take func([]*change.Record) bool) (more bool, err error) {
-	return o.read(ctx, "page", after.Snapshot.Xmin, take, o.feed.channel(), strconv.FormatUint(after.Snapshot.Xmax, 10),
+	return o.read(ctx, "page", after.Snapshot, take, o.feed.channel(), strconv.FormatUint(after.Snapshot.Xmax, 10),
 		textXids(after.Snapshot.Xip), strconv.FormatUint(until.Snapshot.Xmax, 10), textXids(until.Snapshot.Xip),
 		textLSN(lsn), strconv.FormatUint(xid, 10), pageChanges, pageBytes)
 }
@@ -145,15 +150,15 @@ func (o *Outbox) Page(ctx context.Context, after, until change.Mark, lsn, xid ui
 // Older reads up to n of the changes that lie before a place, the newest first, from before a transaction and position
 // on.
 func (o *Outbox) Older(ctx context.Context, before change.Mark, xid, lsn uint64, n int, take func([]*change.Record) bool) (more bool, err error) {
-	return o.read(ctx, "older", 0, take, o.feed.channel(), strconv.FormatUint(min(before.Snapshot.Xmax, xid+1), 10),
+	return o.read(ctx, "older", nil, take, o.feed.channel(), strconv.FormatUint(min(before.Snapshot.Xmax, xid+1), 10),
 		textXids(before.Snapshot.Xip), strconv.FormatUint(xid, 10), textLSN(lsn), n)
 }
 
-// read hands on the changes of a query whose first row holds the installation's horizon: nothing is read that may have
-// lost something up to there.
-func (o *Outbox) read(ctx context.Context, name string, needs uint64, take func([]*change.Record) bool, args ...any) (more bool, err error) {
+// read hands on the changes of a query whose first row holds what was truncated away: nothing is read since a snapshot
+// that something is gone of, nor, where there is none, of what may be incomplete.
+func (o *Outbox) read(ctx context.Context, name string, since *change.Snapshot, take func([]*change.Record) bool, args ...any) (more bool, err error) {
 	going := true
-	var horizon uint64
+	var gone horizon
 	first := true
 	flush := func() {
 		if len(o.records) > 0 && going {
@@ -169,16 +174,19 @@ func (o *Outbox) read(ctx context.Context, name string, needs uint64, take func(
 	err = o.query(ctx, name, func(raw [][]byte) error {
 		if first {
 			first = false
-			if len(raw[0]) != 8 {
+			var room change.Row
+			row, err := textArray(raw[7], &room)
+			if err != nil || len(row) != 1 || len(raw[0]) != 8 {
 				return errRow
 			}
-			if horizon = binary.BigEndian.Uint64(raw[0]); needs != 0 && needs <= horizon {
-				return ErrGone
+			gone, err = horizonOf(binary.BigEndian.Uint64(raw[0]), string(row[0]))
+			if err == nil && since != nil && gone.passed(since) {
+				err = ErrGone
 			}
-			return nil
+			return err
 		}
 		more = len(raw[8]) == 1 && raw[8][0] == 0
-		if needs == 0 && binary.BigEndian.Uint64(raw[0]) <= horizon {
+		if since == nil && binary.BigEndian.Uint64(raw[0]) <= gone.xid {
 			going, more = false, false // older ones may be incomplete
 		}
 		if !going {

@@ -170,7 +170,7 @@ func TestEmptiedBeforeSwept(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		_, err := hand.Exec(context.Background(), `begin; truncate rowfeed.change_0, rowfeed.change_1, rowfeed.change_2;
-			update rowfeed.installation set horizon = '`+xid+`'; commit`)
+			update rowfeed.installation set horizon = '`+xid+`', swept = pg_current_snapshot(); commit`)
 		done <- err
 	}()
 	d.blocked(t, other, hand)

@@ -354,7 +354,7 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 		return nil, errReinstalled
 	}
 	var room change.Row
-	if seconds, err := textArray(raw[colNew], &room); err != nil || len(seconds) != 1 {
+	if seconds, err := textArray(raw[colNew], &room); err != nil || len(seconds) != 2 {
 		return nil, errRow
 	} else if string(seconds[0]) != strconv.Itoa(f.slotSeconds) {
 		return nil, errRetention
@@ -363,9 +363,13 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if horizon := binary.BigEndian.Uint64(raw[colXid]); horizon > f.horizon {
-		f.horizon = horizon
-		if f.prev.Ended(next, horizon) {
+	gone, err := horizonOf(binary.BigEndian.Uint64(raw[colXid]), string(room[1]))
+	if err != nil {
+		return nil, err
+	}
+	if gone.xid > f.horizon {
+		f.horizon = gone.xid
+		if f.prev.Ended(next, gone.xid) && f.prev.Before(gone.swept) {
 			f.lost("cursor_expired")
 		}
 	}

@@ -46,7 +46,8 @@ begin
         lock table {{$.S}}.change_{{.}} in access exclusive mode;
       end if;
     end loop;
-    update {{$.S}}.installation set horizon = v_xid where horizon operator(pg_catalog.<) v_xid;
+    update {{$.S}}.installation set horizon = v_xid, swept = v_snapshot
+     where horizon operator(pg_catalog.<) v_xid;
     truncate {{$.S}}.change_{{.}};
 {{end}}  end if;
   return true;

@@ -6,9 +6,11 @@ create table {{.S}}.installation (
   slot_seconds integer not null check (slot_seconds >= 60),
   installed_at timestamptz not null default pg_catalog.clock_timestamp(),
   horizon      xid8 not null default '0',
+  swept        pg_snapshot not null default '1:1:',
   epoch        text
 );
 comment on column {{.S}}.installation.horizon is 'highest transaction id ever truncated away from the outbox';
+comment on column {{.S}}.installation.swept is 'a snapshot that sees all that was truncated away';
 comment on column {{.S}}.installation.epoch is 'the history that the outbox is of: a tick compares it with epoch()';
 create unique index installation_one on {{.S}}.installation ((true));
 insert into {{.S}}.installation (version, slot_seconds) values ({{.Version}}, {{.Slot}});

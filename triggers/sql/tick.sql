@@ -35,7 +35,7 @@ begin
       return; -- the next tick goes on; until then nothing is adopted
     end if;
 {{end}}    update {{.S}}.installation
-       set epoch = v_epoch, horizon = v_last::pg_catalog.text::pg_catalog.xid8
+       set epoch = v_epoch, horizon = v_last::pg_catalog.text::pg_catalog.xid8, swept = pg_catalog.pg_current_snapshot()
      where coalesce(epoch, '') operator(pg_catalog.<>) v_epoch;
   end if;
 {{range .Slots}}  {{if eq . 0}}if{{else}}elsif{{end}} v_slot operator(pg_catalog.=) {{.}} then

@@ -1,5 +1,5 @@
--- Ticks by the transactions that wrote them, after the installation's horizon. Parameters: channel; transactions.
-select i.horizon as xid, null::text[] as new from {schema}.installation i
+-- Ticks by the transactions that wrote them, after a row with what was truncated away. Parameters: channel; transactions.
+select i.horizon as xid, array[i.swept::text] as new from {schema}.installation i
 union all
 select xid, new from (
 {slots}

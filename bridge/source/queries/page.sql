@@ -1,8 +1,8 @@
 -- What one snapshot sees and an earlier one does not, in the order of capture, from a position on. Parameters: channel;
 -- xmax and transactions in progress of the earlier; the same of the later; position; transaction; changes; bytes.
--- The first row holds the installation's horizon.
+-- The first row holds what was truncated away.
 (select i.horizon as xid, null::pg_lsn as lsn, null::timestamptz as at, i.tableoid::int4 as capture, null::int2 as depth,
-        null::"char" as op, null::text[] as old, null::text[] as new, null::bool as last
+        null::"char" as op, null::text[] as old, array[i.swept::text] as new, null::bool as last
  from {schema}.installation i)
 union all
 (select xid, lsn, at, capture, depth, op, old, new, last from (
