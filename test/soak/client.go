@@ -37,6 +37,7 @@ type client struct {
 	log      []arrival // what came for the first time, in order
 	versions map[version]struct{}
 	tally    tally
+	answered int   // subscriptions of this connection
 	stale    bool  // was told to fetch afresh and has not yet
 	ended    error // a fault of the protocol, after which the client does not come back
 
@@ -53,6 +54,7 @@ type version struct{ row, at int }
 type arrival struct {
 	version
 	mark string
+	told int // how often the client had been told to fetch afresh by then
 }
 
 // tally counts what happened to a client.
@@ -89,6 +91,7 @@ func (c *client) run(ctx context.Context) {
 			c.tally.slow++
 		case errors.As(err, &closed) && closed.Code == 4005:
 			c.cursors, c.stale = nil, true
+			c.tally.resyncs++
 		case errors.As(err, &closed) && closed.Code >= 4500:
 			c.ended = fmt.Errorf("%s: closed for good: %w", c.name, err)
 		default:
@@ -115,7 +118,7 @@ func (c *client) converse(ctx context.Context) error {
 	defer func() { _ = conn.CloseNow() }()
 	conn.SetReadLimit(64 << 20)
 	c.mu.Lock()
-	c.conn = conn
+	c.conn, c.answered = conn, 0
 	c.tally.connections++
 	stale := c.stale
 	c.mu.Unlock()
@@ -200,6 +203,9 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, text []byte, c
 	case "error":
 		return c.fail(fmt.Errorf("error frame: %s", f.Code))
 	case "resync":
+		c.mu.Lock()
+		c.tally.resyncs++
+		c.mu.Unlock()
 		return c.fetch(ctx)
 	default:
 		c.mu.Lock()
@@ -211,9 +217,6 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, text []byte, c
 
 // fetch does what a client has to that was told to fetch afresh. Its subscription is live meanwhile.
 func (c *client) fetch(ctx context.Context) error {
-	c.mu.Lock()
-	c.tally.resyncs++
-	c.mu.Unlock()
 	if c.afresh == nil {
 		return nil
 	}
@@ -234,6 +237,7 @@ func (c *client) fetch(ctx context.Context) error {
 func (c *client) take(f *frame, given string, seen map[string]struct{}) {
 	switch {
 	case f.Type == "subscribed":
+		c.answered++
 		if f.Resumed {
 			c.tally.resumed++
 		} else if given != "" {
@@ -262,7 +266,7 @@ func (c *client) event(f *frame, seen map[string]struct{}) {
 		return
 	}
 	seen[f.ID], c.ids[f.ID] = struct{}{}, struct{}{}
-	a := arrival{version{f.Data.ID, 2 * f.Data.N}, f.Data.Mark}
+	a := arrival{version{f.Data.ID, 2 * f.Data.N}, f.Data.Mark, c.tally.resyncs}
 	if f.Op == "delete" {
 		a.at++
 	}
@@ -270,8 +274,11 @@ func (c *client) event(f *frame, seen map[string]struct{}) {
 	c.versions[a.version] = struct{}{}
 }
 
-// place takes a cursor that was received.
+// place takes a cursor that was received. Until all subscriptions are answered it does not speak for those that are not.
 func (c *client) place(cursor string) {
+	if c.path == "" && c.answered < len(c.topics) {
+		return
+	}
 	if n := len(c.cursors); cursor == "" || n > 0 && c.cursors[n-1] == cursor {
 		return
 	}

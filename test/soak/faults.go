@@ -113,6 +113,14 @@ func (o ordeal) run(ctx context.Context, s *stage) ([]figure, []string, error) {
 	took := time.Since(start)
 	l.stop()
 	late := s.beacon(ctx, all, -1) // told below by what is lost
+	if o.undoes {
+		committed, _, err := s.readLedger(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		// What was undone is told after the sweep that finds it gone; judged below.
+		_ = all.await(ctx, "resync", 10*time.Second, func(c *client) (bool, error) { return committed.judge(c, l).untold == 0, nil })
+	}
 	all.stop()
 	return o.figures(ctx, s, l, p, all, took, late)
 }
@@ -184,8 +192,9 @@ func (o ordeal) figures(ctx context.Context, s *stage, l *load, p *proxy, all *c
 	note := fmt.Sprintf("%s: %d committed changes, %d events; %d connections, %d cut, %d by the proxy, %d resumed; %d events came again "+
 		"after a resume and were dropped by id; %d transactions rolled back, %d committed late.",
 		o.name, total, t.events, t.connections, t.cut, p.cuts.Load(), t.resumed, t.repeats, l.rolledBack.Load(), l.late.Load())
-	if v.undone > 0 {
-		figures = append(figures, count(name+"events of changes that the crash undid", v.undone, none))
+	if o.undoes {
+		figures = append(figures, count(name+"events of changes that the crash undid", v.undone, none),
+			count(name+"of these, after which the client was not told to fetch afresh", v.untold, 0))
 	}
 	notes := []string{note}
 	if v.first != "" {
@@ -193,10 +202,6 @@ func (o ordeal) figures(ctx context.Context, s *stage, l *load, p *proxy, all *c
 	}
 	if late != nil {
 		notes = append(notes, "Not caught up: "+late.Error()+".")
-		for _, c := range all.clients {
-			notes = append(notes, fmt.Sprintf("%s: %+v cursors %v stale %v", c.name, c.tally, c.cursors, c.stale))
-		}
-		notes = append(notes, string(s.tail()))
 	}
 	if t.connections == 0 || total == 0 || v.lost > total*clients {
 		return nil, nil, fmt.Errorf("nothing was judged: %s", note)

@@ -141,12 +141,13 @@ func textOf(frame []byte, name string) []byte {
 	return after[:max(0, bytes.IndexByte(after, '"'))]
 }
 
-// numberOf reads the integer that follows the last `"name":`.
-func numberOf(frame []byte, name string) (int, error) {
-	at := bytes.LastIndex(frame, []byte(`"`+name+`":`))
-	if at < 0 {
-		return 0, fmt.Errorf("event without %s: %.200q", name, frame)
+// numberOf reads an integer of an event's data.
+func numberOf(event []byte, name string) (int, error) {
+	_, data, _ := bytes.Cut(event, []byte(`"data":{`))
+	_, after, ok := bytes.Cut(data, []byte(`"`+name+`":`))
+	end := bytes.IndexAny(after, ",}")
+	if !ok || end < 0 {
+		return 0, fmt.Errorf("event without %s: %.200q", name, event)
 	}
-	after := frame[at+len(name)+3:]
-	return strconv.Atoi(string(after[:max(0, bytes.IndexAny(after, ",}"))]))
+	return strconv.Atoi(string(after[:end]))
 }
