@@ -48,16 +48,22 @@ type channel struct {
 	carry  *carrier
 }
 
+// Option changes what a bridge is made of.
+type Option func(*source.Options)
+
+// WithHistory has each channel keep so many bytes of recent changes in memory, instead of 64 MiB.
+func WithHistory(bytes int) Option { return func(o *source.Options) { o.History = bytes } }
+
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
-func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
+func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error) {
 	book, problems := rule.Compile(cfg)
 	if len(problems) > 0 {
 		return nil, cfg.Locate(problems)
 	}
 	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
 	var err error
-	if b.db, err = databaseConfig(cfg.Database.URL); err != nil {
-		return nil, err
+	if b.db, err = DatabaseConfig(cfg.Database.URL); err != nil {
+		return nil, fmt.Errorf("read database.url: %w", err)
 	}
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
@@ -65,12 +71,16 @@ func New(cfg *config.Config, log *zap.Logger) (*Bridge, error) {
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
 		c.carry = &carrier{channel: c, log: log, metrics: b.metrics}
-		c.feed = source.New(source.Options{
+		feed := source.Options{
 			Connect: b.dedicated("rowfeed " + name),
 			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,
 			Handler: c.carry,
 			Log:     log,
-		})
+		}
+		for _, set := range options {
+			set(&feed)
+		}
+		c.feed = source.New(feed)
 		c.outbox = source.NewOutbox(c.feed)
 		b.channels = append(b.channels, c)
 		fields := map[string]map[string]bool{"": rules.Fields("")}

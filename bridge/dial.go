@@ -23,11 +23,12 @@ const (
 // keepAlive finds out within lostAfter, about, that a silent connection leads nowhere.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}
 
-// databaseConfig reads database.url into what every connection of the bridge is made of.
-func databaseConfig(url string) (*pgx.ConnConfig, error) {
+// DatabaseConfig reads database.url into what every connection is made of: one that ends in a silent network, and, where
+// several hosts are named, leads to the one that is the primary.
+func DatabaseConfig(url string) (*pgx.ConnConfig, error) {
 	pooled, err := pgxpool.ParseConfig(url) // it takes its own parameters out of the URL, pool_max_conns say
 	if err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+		return nil, err
 	}
 	c := pooled.ConnConfig
 	c.DialFunc = dial

@@ -22,8 +22,12 @@
 //
 //	database gone at start     a one-line error, exit code 1
 //	database gone later        readyz is false; feeds reconnect and go on where they were; sessions stay
+//	network silent             readyz is false within 10 s; connections end by TCP's user timeout or keepalive; as above
+//	listener hears nothing     a canary is lost: readyz is false and says why, the listener is restarted until one comes
+//	standby promoted           found among the hosts of database.url; other_epoch: subscribers are told to fetch afresh
 //	a rule fails on a row      counted, logged without row data, resync to those it concerns; other rules go on
 //	a slow reader              its queue is bounded: 4001, the others feel nothing
 //	SIGTERM                    readyz is false, sessions get 4000 over server.drain, then the process ends
-//	bridge killed              clients reconnect; triggers go on writing the outbox
+//	a client comes back        its cursor names a tick: what that does not see is replayed, then it is live
+//	bridge killed              likewise, to any node; triggers go on writing the outbox
 package bridge

@@ -3,8 +3,11 @@ package bridge_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
+	"nalar.internal/rowfeed/bridge"
 	"nalar.internal/rowfeed/test/rig"
 )
 
@@ -29,7 +32,7 @@ func newest(t *testing.T, r *rig.Rig, c *rig.Client, old string) string {
 	}
 }
 
-// missed returns what is missing between the events that a client gets and all changes of the rows.
+// subscribe resumes from a cursor and returns the answer.
 func subscribe(t *testing.T, c *rig.Client, cursor string) map[string]any {
 	t.Helper()
 	return c.Ask(`{"type":"subscribe","ref":"a","channel":"items","cursor":%q}`, cursor)
@@ -104,5 +107,250 @@ func TestResume(t *testing.T) {
 			r.Exec(t, `update item set n = 500 where id = 5`)
 			wantItems(t, c, "5=500")
 		}
+	}
+}
+
+// small has the bridge remember no more than a chunk, so that nearly all comes from the outbox.
+func small(t *testing.T, sql, channels string) *rig.Rig {
+	t.Helper()
+	r := rig.Prepare(t, sql, channels)
+	r.Options = []bridge.Option{bridge.WithHistory(1)}
+	r.Start(t)
+	return r
+}
+
+// series checks that the events of each row count up by one, in order, whatever comes between.
+type series struct {
+	t    *testing.T
+	last map[string]int
+	ids  map[string]bool
+}
+
+func (s *series) take(f map[string]any) {
+	s.t.Helper()
+	if f["type"] != "item_changed" {
+		s.t.Fatalf("want an event, got %v", f)
+	}
+	id := f["id"].(string)
+	if s.ids[id] {
+		s.t.Fatalf("twice on one connection: %v", f)
+	}
+	s.ids[id] = true
+	row := fmt.Sprint(f["resource_id"])
+	n, _ := strconv.Atoi(fmt.Sprint(f["data"].(map[string]any)["n"]))
+	if last, ok := s.last[row]; ok && n != last+1 {
+		s.t.Fatalf("row %s: %d after %d", row, n, last)
+	}
+	s.last[row] = n
+}
+
+// Far more than memory holds, a transaction of more than a page, a late commit: from the outbox, in pages from tick to
+// tick, to several readers of which one is slow, and on into what is live. Nobody misses anything, nobody is sent
+// anything twice.
+func TestResumeFromOutbox(t *testing.T) {
+	t.Parallel()
+	r := small(t, resumeTable, resumeItems)
+	c := r.Full(t, rig.User(1))
+	c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+	cursor := newest(t, r, c, "")
+	_ = c.CloseNow()
+	late := r.Conn(t)
+	if _, err := late.Exec(t.Context(), `begin; update item set n = n + 1 where id = 7`); err != nil {
+		t.Fatal(err)
+	}
+	r.Exec(t, `do $$ begin for i in 1..100 loop update item set n = n + 1 where id <> 7; end loop; end $$`)
+	for range 60 {
+		r.Exec(t, `update item set n = n + 1 where id <> 7`)
+	}
+	r.Exec(t, `select rowfeed.tick()`)
+	if _, err := late.Exec(t.Context(), `commit`); err != nil {
+		t.Fatal(err)
+	}
+	r.Exec(t, `update item set n = n + 1`)
+	clients := make([]*rig.Client, 4)
+	for i := range clients {
+		clients[i] = r.Full(t, rig.User(1))
+		if f := subscribe(t, clients[i], cursor); f["type"] != "subscribed" || f["resumed"] != true {
+			t.Fatalf("want resumed, got %v", f)
+		}
+	}
+	r.Exec(t, `update item set n = n + 1`)
+	for _, c := range clients { // the first reads while the others' queues are full
+		s := series{t, map[string]int{}, map[string]bool{}}
+		for row := 1; row <= 50; row++ {
+			if row != 50 { // the rows' values at the cursor: 50 has had others since
+				s.last[strconv.Itoa(row)] = 0
+			}
+		}
+		for s.last["7"] < 3 || s.last["49"] < 162 || s.last["50"] < 163 {
+			s.take(c.Next())
+		}
+	}
+	if m := r.Metrics(t); !strings.Contains(m, `rowfeed_router_resumes_total{channel="items",source="outbox"} 4`) {
+		t.Error("not from the outbox")
+	}
+}
+
+// A session with several subscriptions to one channel hears of an event once, also when they resume.
+func TestResumeTogether(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T, string, string) *rig.Rig{
+		"memory": func(t *testing.T, sql, channels string) *rig.Rig { return rig.New(t, sql, channels) }, "outbox": small,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, resumeTable, resumeItems)
+			c := r.Full(t, rig.User(1))
+			c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+			cursor := newest(t, r, c, "")
+			_ = c.CloseNow()
+			for range 30 {
+				r.Exec(t, `update item set n = n + 1`)
+			}
+			c = r.Full(t, rig.User(1))
+			for _, what := range []string{`"ref":"a"`, `"ref":"b","resource":"items"`, `"ref":"c","resource":"items","key":3`,
+				`"ref":"d","where":{"owner":1}`} {
+				c.Say(fmt.Sprintf(`{"type":"subscribe","channel":"items","cursor":%q,%s}`, cursor, what))
+			}
+			r.Exec(t, `update item set n = n + 1`)
+			s := series{t, map[string]int{"3": 0}, map[string]bool{}}
+			for answers := 0; answers < 4 || s.last["3"] < 31 || s.last["49"] < 31; {
+				f := c.Next()
+				if f["type"] == "subscribed" {
+					answers++
+					continue
+				}
+				s.take(f)
+			}
+			c.Say(`{"type":"ping"}`)
+			for f := c.Next(); f["type"] != "pong"; f = c.Next() {
+				s.take(f)
+			}
+		})
+	}
+}
+
+// The newest events first come, as many as are asked for, in their order, of those that one may see.
+func TestRewind(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T, string, string) *rig.Rig{
+		"memory": func(t *testing.T, sql, channels string) *rig.Rig { return rig.New(t, sql, channels) }, "outbox": small,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, resumeTable, resumeItems)
+			r.Exec(t, `update item set owner = 2 where id > 40`)
+			for n := range 40 {
+				r.Exec(t, `update item set n = $1 where id in (3, 4, 44)`, n)
+				r.Exec(t, `update item set n = n + 1 where id > 40`)
+				r.Exec(t, `select rowfeed.tick()`)
+			}
+			r.Exec(t, `update item set n = n + 1 where id > 44`)
+			for range 60 {
+				r.Exec(t, `update item set n = n + 1 where id > 40`)
+			}
+			c := r.Full(t, rig.User(1))
+			if f := c.Ask(`{"type":"subscribe","ref":"a","channel":"items","resource":"items","rewind":5}`); f["resumed"] != false {
+				t.Fatalf("got %v", f)
+			}
+			wantItems(t, c, "4=37", "3=38", "4=38", "3=39", "4=39")
+			r.Exec(t, `update item set n = 100 where id = 5`)
+			wantItems(t, c, "5=100")
+			c.Ask(`{"type":"subscribe","ref":"b","channel":"items","resource":"items","key":3,"rewind":2}`)
+			wantItems(t, c, "3=38", "3=39")
+			if f := c.Ask(`{"type":"subscribe","ref":"c","channel":"items","resource":"items","key":11,"rewind":2}`); f["type"] != "subscribed" {
+				t.Fatalf("got %v", f)
+			}
+			r.Exec(t, `update item set n = 101 where id = 11`)
+			wantItems(t, c, "11=101")
+		})
+	}
+}
+
+// Where the past can't be told, that is said, and what is live goes on.
+func TestResumeRefused(t *testing.T) {
+	t.Parallel()
+	r := small(t, resumeTable, resumeItems)
+	c := r.Full(t, rig.User(1))
+	c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+	cursor := newest(t, r, c, "")
+	for range 1200 {
+		r.Exec(t, `update item set n = n + 1 where id = 1`)
+	}
+	newest(t, r, c, cursor)
+	_ = c.CloseNow()
+	refused := func(cursor, reason string) {
+		t.Helper()
+		c := r.Full(t, rig.User(1))
+		if f := subscribe(t, c, cursor); f["type"] != "subscribed" || f["resumed"] != false {
+			t.Fatalf("want refused, got %v", f)
+		}
+		if f := c.Next(); f["type"] != "resync" || f["reason"] != reason || f["ref"] != "a" || f["channel"] != "items" {
+			t.Fatalf("want resync %s, got %v", reason, f)
+		}
+		r.Exec(t, `update item set n = n + 1 where id = 7`)
+		for f := c.Next(); fmt.Sprint(f["resource_id"]) != "7"; f = c.Next() { // the feed may be behind
+		}
+		if ce := r.Plain(t, "/ws/items?cursor="+cursor, rig.User(1)).Closed(); ce.Code != 4005 || ce.Reason != "resync: "+reason {
+			t.Errorf("plain: got %v", ce)
+		}
+	}
+	parts := strings.Split(cursor, ":")
+	refused("made-up", "cursor_expired")
+	refused(parts[0]+"x:"+parts[1]+":"+parts[2], "other_epoch")
+	refused(parts[0]+":"+parts[1]+":00000000", "cursor_expired")
+	r.Exec(t, `update rowfeed.installation set horizon = pg_snapshot_xmax(pg_current_snapshot()), swept = pg_current_snapshot()`)
+	refused(cursor, "cursor_expired")
+}
+
+// What was told of a row that a TRUNCATE took away is void, also for who was away.
+func TestResumeTruncated(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, resumeTable, resumeItems)
+	c := r.Full(t, rig.User(1))
+	c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+	cursor := newest(t, r, c, "")
+	_ = c.CloseNow()
+	r.Exec(t, `update item set n = 1 where id = 1`)
+	r.Exec(t, `truncate item`)
+	r.Exec(t, `insert into item values (1, 2, 1)`)
+	c = r.Full(t, rig.User(1))
+	subscribe(t, c, cursor)
+	for f := c.Next(); fmt.Sprint(f["resource_id"]) == "50"; f = c.Next() {
+	}
+	if f := c.Next(); f["type"] != "resync" || f["reason"] != "truncated" || f["resource"] != "items" || f["ref"] != "a" {
+		t.Fatalf("got %v", f)
+	}
+	wantItems(t, c, "1=2")
+	if ce := r.Plain(t, "/ws/items?cursor="+cursor, rig.User(1)).Closed(); ce.Code != 4005 || ce.Reason != "resync: truncated" {
+		t.Errorf("plain: got %v", ce)
+	}
+}
+
+// A reader that takes nothing for a while is sent what it missed when it does, in bounded memory, and is not closed for
+// having missed much.
+func TestResumeSlowly(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, resumeTable, resumeItems)
+	c := r.Full(t, rig.User(1))
+	c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+	cursor := newest(t, r, c, "")
+	_ = c.CloseNow()
+	r.Exec(t, `do $$ begin for i in 1..1000 loop update item set n = n + 1 where id <> 50; end loop; end $$`)
+	other := r.Plain(t, "/ws/items/items/50", rig.User(1))
+	r.Exec(t, `update item set n = 999 where id = 50`)
+	wantItems(t, other, "50=999") // the feed is through
+	c = r.Plain(t, "/ws/items/items?cursor="+cursor, rig.User(1))
+	for n := range 100 { // while the replay waits for its reader
+		r.Exec(t, `update item set n = $1 where id = 50`, 1000+n)
+		wantItems(t, other, fmt.Sprintf("50=%d", 1000+n))
+	}
+	s := series{t, map[string]int{}, map[string]bool{}}
+	for s.last["49"] < 1000 || s.last["50"] < 1099 {
+		f := c.Next()
+		if fmt.Sprint(f["resource_id"]) == "50" && s.last["50"] < 999 {
+			delete(s.last, "50")
+		}
+		s.take(f)
 	}
 }

@@ -114,8 +114,8 @@ func (p *planner) upgrade() {
 	if p.server.installed && p.version < version {
 		table := ident(p.target.Schema, "installation")
 		p.step(fmt.Sprintf("bring schema %s from version %d to %d", p.target.Schema, p.version, version), noLock, "",
-			p.asOwner(fmt.Sprintf("alter table %s add column if not exists epoch text;\nupdate %s set version = %d;\n", table, table,
-				version)))
+			p.asOwner(fmt.Sprintf("alter table %s add column if not exists epoch text,\n  add column if not exists "+
+				"swept pg_snapshot not null default '1:1:';\nupdate %s set version = %d;\n", table, table, version)))
 	}
 }
 

@@ -19,7 +19,7 @@ type Target struct {
 
 const (
 	slots        = 3         // of the outbox's ring
-	version      = 2         // of the schema; 1 had no epoch
+	version      = 2         // of the schema; 1 had neither epoch nor swept
 	nameLimit    = 63        // bytes of a PostgreSQL name, and of a NOTIFY channel
 	maxRow       = 256 << 20 // bytes of old and new values together; a larger change is captured as a resync
 	wakeBySweep  = "sweep"

@@ -47,8 +47,9 @@ type replay struct {
 
 	seen *change.Snapshot // what is over in it was received; nil: nothing was
 
-	pos uint64 // reading: of the next change
-	nth int    // how many events of the next change were sent already
+	pos   uint64 // reading: of the next change
+	newer uint64 // reading: from here on what is read carries cursors that are no older than its own
+	nth   int    // how many events of the next change were sent already
 
 	mark, until change.Mark // paging: between two places; until is empty where the next one is not chosen
 	lsn, xid    uint64      // of the next change, or before it
@@ -136,9 +137,10 @@ func (c *Channel) Settle(cursor string) {
 func (c *Channel) Cursor(sink Sink) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.members[sink]; m == nil || m.replays > 0 || len(c.run.messages) > 0 {
+	if m := c.members[sink]; m == nil || m.replays > 0 {
 		return ""
 	}
+	c.flush() // what is held back lies before the cursor, and has to come before it
 	return c.cursor
 }
 
@@ -245,7 +247,7 @@ func (p *Replayer) Event(e *change.Event) {
 }
 
 func (p *Replayer) offer(m *member, e *change.Event) {
-	if m.sink.Offer(e.Message(variant(e.Op, m.bits), m.even), p.c) {
+	if m.sink.Offer(e.Message(variant(e.Op, m.bits), m.even && e.Place.Pos >= m.newer), p.c) {
 		p.at.sent++
 		p.c.Resumes.Replayed.Add(1)
 		return

@@ -16,7 +16,7 @@ import (
 // Memory is what a feed remembers; see source.History.
 type Memory interface {
 	End() uint64
-	Find(c change.Cursor) (m change.Mark, from uint64, ok, foreign bool)
+	Find(c change.Cursor) (m change.Mark, from, newer uint64, ok, foreign bool)
 	Oldest() (m change.Mark, from uint64, ok bool)
 	Read(from uint64, dst []*change.Record, places []change.Place) (n int, ok bool)
 }
@@ -62,8 +62,9 @@ type Replayer struct {
 	c     *Channel
 	past  Past
 	at    step
-	parts []*replay // of the step at hand
-	back  bool      // the step looks back
+	parts []*replay   // of the step at hand
+	back  bool        // the step looks back
+	after change.Mark // before the page at hand
 
 	records [stepChanges]*change.Record
 	places  [stepChanges]change.Place
@@ -120,7 +121,7 @@ func (p *Replayer) find() {
 		if r.gone() {
 			continue
 		}
-		m, from, ok, foreign := p.past.Memory.Find(r.from.Cursor)
+		m, from, newer, ok, foreign := p.past.Memory.Find(r.from.Cursor)
 		switch {
 		case r.from.Cursor.Epoch == "": // made up
 			c.refuse(r, "cursor_expired")
@@ -131,6 +132,7 @@ func (p *Replayer) find() {
 			r.sub.since = m.Snapshot
 			c.answer(r, true)
 			c.read(r, m.Snapshot, from)
+			r.newer = newer
 		default:
 			r.stage = asking
 			c.lost = append(c.lost, r)
@@ -148,7 +150,11 @@ func (p *Replayer) begin(list []*replay) []*replay {
 	for _, r := range list {
 		m := r.sub.member
 		if first[m] == nil {
-			first[m] = r
+			first[m], m.newer = r, 0
+		}
+		m.newer = max(m.newer, r.newer)
+		if r.stage == paging && r.mark.Cursor != p.after.Cursor {
+			m.newer = max(m.newer, 1) // the page's cursor is older than its own
 		}
 		if f := first[m]; r.pos == f.pos && r.nth == f.nth && r.lsn == f.lsn && r.xid == f.xid && r.mark.Cursor == f.mark.Cursor {
 			counts[m]++
@@ -365,9 +371,10 @@ func (p *Replayer) known(r *replay) bool {
 	if r.stage != paging || r.until.Snapshot != nil || r.full {
 		return false
 	}
-	m, from, ok, _ := p.past.Memory.Find(r.mark.Cursor)
+	m, from, newer, ok, _ := p.past.Memory.Find(r.mark.Cursor)
 	if ok {
 		p.c.read(r, m.Snapshot, from)
+		r.newer = newer
 	}
 	return ok
 }
@@ -437,6 +444,7 @@ func (p *Replayer) page(ctx context.Context, leader *replay) (bool, error) {
 		}
 	}
 	c.mu.Unlock()
+	p.after = after
 	more, err := p.past.Outbox.Page(ctx, after, until, lsn, before(xid), func(records []*change.Record) bool {
 		return p.slice(&list, after, records)
 	})
@@ -501,6 +509,8 @@ func (p *Replayer) slice(list *[]*replay, after change.Mark, records []*change.R
 			}
 		}
 		p.end()
+		// Who had no room has to read again from there, even if there is room by the time the page goes on.
+		*list = slices.DeleteFunc(*list, func(r *replay) bool { return r.full || r.gone() })
 		c.mu.Unlock()
 		p.yield()
 	}

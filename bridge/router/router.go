@@ -3,6 +3,17 @@
 //
 // A Channel is used by one routing goroutine and by any number of sessions that come and go. Its lock is held while an
 // event is handed out; sinks must therefore never wait, and must not call back.
+//
+// A subscription that begins with something of the past (Resume) is in an index of its own until it is live. Two
+// goroutines of the channel (Replay) take all such subscriptions together through the feed's memory, and, for what is
+// older, through the outbox, in steps for each of which the lock is taken. A sink that has no room is left where it is
+// until it has. Once nothing is left between a subscription and what is being routed, it changes over to the live index
+// under the same lock; events of changes that it has been sent are passed over by their position.
+//
+//	resume ──► finding ──► reading (memory) ──► live
+//	              └──► asking ──► paging (outbox) ──┘ reading
+//	rewind ──► rewinding (memory, backwards) ──► reading
+//	              └──► digging (outbox, backwards) ──┘
 package router
 
 import (
@@ -65,7 +76,8 @@ type member struct {
 	replays int32 // subscriptions that are not live yet
 	seq     uint64
 	bits    uint8
-	even    bool // its replays are all at one place, so that what they are sent may carry a cursor
+	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
+	newer   uint64 // but none that is older than their own: from this position on
 }
 
 // Subscription is one registered request; Close ends it.

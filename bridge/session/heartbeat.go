@@ -35,6 +35,7 @@ func (srv *Server) heartbeat() {
 			for _, s := range due {
 				s.beat(now, frames)
 			}
+			srv.nameStreams(frames)
 		}
 	}
 }

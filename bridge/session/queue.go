@@ -61,7 +61,7 @@ func (q *queue) push(m *change.Message) bool {
 
 // room tells whether a message of the past may be appended; a single one may be of any size.
 func (q *queue) room(m *change.Message) bool {
-	return q.len() == 0 || q.bytes+len(m.Frame()) <= pastBytes && q.len() < pastLen
+	return q.len() == 0 || q.bytes+q.size(m) <= pastBytes && q.len() < pastLen
 }
 
 func (q *queue) over(m *change.Message) bool {

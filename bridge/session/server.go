@@ -74,6 +74,7 @@ type Server struct {
 	users      map[string]int
 	addresses  map[string]int
 	stragglers map[string]int
+	unnamed    []*Session // streams that wait for a first cursor
 }
 
 // New makes a server; Start must be called before it is used.

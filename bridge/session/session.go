@@ -22,8 +22,6 @@ type Session struct {
 	id    uint64
 	plain bool // a plain endpoint: events only, by its path
 	sse   bool // Server-Sent Events: the same but for handshake, framing and that nothing is read
-	// seeded: the stream's URL names a cursor.
-	seeded bool
 
 	nc   net.Conn
 	raw  syscall.RawConn // nil where writes may not be non-blocking (TLS, other systems)
@@ -181,7 +179,7 @@ func (s *Session) closeLocked(code int, reason string) {
 func (s *Session) farewell(code int, reason string) *change.Message {
 	if s.sse {
 		s.goodbye = true
-		return closeEvent(code, reason, s.seeded)
+		return closeEvent(code, reason)
 	}
 	return closeFrame(code, reason)
 }

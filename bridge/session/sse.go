@@ -21,8 +21,7 @@ import (
 type call struct {
 	target
 	request router.Request // of a GET: what its path subscribes to
-	cursor  string         // of a GET: where it goes on from; empty: from now
-	url     bool           // the URL names a cursor
+	from    router.From    // likewise, and where it goes on
 	token   string
 }
 
@@ -46,7 +45,7 @@ func (srv *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := &Session{
-		srv: srv, id: srv.nextID.Add(1), slot: -1, address: srv.address(r), plain: c.plain(), sse: true, seeded: c.url,
+		srv: srv, id: srv.nextID.Add(1), slot: -1, address: srv.address(r), plain: c.plain(), sse: true,
 		q: queue{sse: true},
 	}
 	srv.register(s)
@@ -98,7 +97,9 @@ func (srv *Server) readCall(r *http.Request, allowed bool) (call, error) {
 		if c.request, err = srv.plainRequest(t); err != nil {
 			return c, refusal{http.StatusNotFound, errUnknownChannel, err.Error()}
 		}
-		c.cursor, c.url = streamCursor(r), t.cursor != ""
+		if cursor := streamCursor(r, t); cursor != "" {
+			c.from.Cursor = cursorOf(cursor)
+		}
 	}
 	return c, nil
 }
@@ -123,7 +124,10 @@ func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session
 		return nil, verdict{closeConnectionLimit, "too many connections of this user"}.refusal(true)
 	}
 	if s.plain {
-		srv.subscribePath(s, c)
+		s.enroll(srv.channels[c.channel], c.request, c.from, nil)
+		if !c.from.Past() {
+			s.nameStream(map[string]*change.Message{})
+		}
 		return who, nil
 	}
 	s.Send(welcomeFrame(s, who))
@@ -131,21 +135,12 @@ func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session
 	return who, nil
 }
 
-// subscribePath registers what the path of a GET asks for.
-func (srv *Server) subscribePath(s *Session, c call) {
-	var from router.From
-	if c.cursor != "" {
-		from.Cursor = cursorOf(c.cursor)
-	}
-	s.enroll(srv.channels[c.channel], c.request, from, nil)
-}
-
 // streamCursor returns where a GET goes on from: Last-Event-ID is what an EventSource has heard last, and newer than
 // what its URL says since it was made.
-func streamCursor(r *http.Request) string {
+func streamCursor(r *http.Request, t target) string {
 	switch id := r.Header.Get("Last-Event-ID"); id {
 	case "":
-		return r.URL.Query().Get("cursor")
+		return t.cursor
 	case idLive:
 		return ""
 	default:

@@ -119,11 +119,11 @@ func TestWireStream(t *testing.T) {
 		"event-cursor":   event("event-cursor", "7f3a:4711"),
 		"events-joined":  change.Join([]*change.Message{event("event-stock-changed", "7f3a:4711"), event("event-low-stock", "7f3a:4711")}),
 		"answer":         subscribedFrame("1", false),
-		"heartbeat":      commentLine,
-		"close":          closeEvent(closeAuthExpired, "auth_expired", false),
-		"close-resync":   closeEvent(closeResync, "resync: cursor_expired", false),
-		"close-seeded":   closeEvent(closeResync, "resync: cursor_expired", true),
-		"close-draining": closeEvent(closeDraining, "draining; retry_ms=1500", false),
+		"heartbeat":      beatEvent("stock", ""),
+		"heartbeat-id":   beatEvent("stock", "7f3a:4711"),
+		"close":          closeEvent(closeAuthExpired, "auth_expired"),
+		"close-resync":   closeEvent(closeResync, "resync: cursor_expired"),
+		"close-draining": closeEvent(closeDraining, "draining; retry_ms=1500"),
 	}
 	files, err := filepath.Glob("../../test/testdata/wire/sse/*.txt")
 	if err != nil {
@@ -150,7 +150,10 @@ func TestWireStream(t *testing.T) {
 	}
 }
 
-// Heartbeats keep what lies between awake; a client that can't answer is not taken for a silent one.
+const noCursor = "event: heartbeat\ndata: {\"type\":\"heartbeat\",\"cursors\":{}}\n\n"
+
+// A client that can't answer heartbeats is not taken for a silent one; the first one with a cursor does not wait for
+// its time.
 func TestStreamHeartbeat(t *testing.T) {
 	t.Parallel()
 	srv, addr := setup(t, 0)
@@ -158,9 +161,19 @@ func TestStreamHeartbeat(t *testing.T) {
 	if b := p.next(); !strings.HasPrefix(b, "retry: ") {
 		t.Errorf("first of all: %q", b)
 	}
-	srv.session(t).beatStream(map[string]*change.Message{})
-	if b := p.next(); b != ":\n\n" {
-		t.Errorf("want a comment, got %q", b)
+	srv.session(t).lastIn.Store(0)
+	srv.session(t).beat(time.Now(), map[string]*change.Message{})
+	if b := p.next(); b != noCursor {
+		t.Errorf("got %q", b)
+	}
+	srv.channels["c"].Router.Settle("7f3a:4711")
+	if b := p.next(); !strings.Contains(b, "id: 7f3a:4711\n") {
+		t.Errorf("after the first cursor: %q", b)
+	}
+	early := stream(t, addr, "1")
+	early.next()
+	if b := early.next(); !strings.Contains(b, "id: 7f3a:4711\n") {
+		t.Errorf("at once: %q", b)
 	}
 }
 
@@ -178,8 +191,8 @@ func TestStreamOutlivesServerTimeouts(t *testing.T) {
 	pace(3 * limit)
 	p.send([]byte("x"))
 	srv.session(t).beatStream(map[string]*change.Message{})
-	if b := p.next(); b != ":\n\n" {
-		t.Errorf("want a comment, got %q", b)
+	if b := p.next(); b != noCursor {
+		t.Errorf("want a heartbeat, got %q", b)
 	}
 }
 

@@ -11,27 +11,21 @@ import (
 	"nalar.internal/rowfeed/bridge/change"
 )
 
-// idLive is the event id that stands for no cursor: an EventSource that was given a cursor in its URL brings that one
-// with every reconnection, and this one, in Last-Event-ID, has it overruled.
+// idLive is the event id that stands for no cursor. An empty one would not do: not all browsers forget what they had,
+// and who was given a cursor in the URL would come back with that one.
 const idLive = "live"
 
 // maxIgnored is how much may come after a request whose answer is a stream.
 const maxIgnored = 8 << 10
 
-// commentLine keeps what lies between awake, and is no event.
-var commentLine = change.NewRaw([]byte(":\n\n"))
-
-// closeEvent is the last event of a stream; seeded tells that the URL names a cursor. It also sees to what an
-// EventSource, which always reconnects by itself, then does: without a cursor that is worth nothing, or not before the
-// time that the reason says.
-func closeEvent(code int, reason string, seeded bool) *change.Message {
+// closeEvent is the last event of a stream. It sees to what an EventSource, which always reconnects by itself, then
+// does: not with a cursor that is worth nothing, and not before the time that the reason says.
+func closeEvent(code int, reason string) *change.Message {
 	var b []byte
-	switch {
-	case code == closeResync && seeded:
+	switch code {
+	case closeResync:
 		b = append(b, "id: "+idLive+"\n"...)
-	case code == closeResync:
-		b = append(b, "id:\n"...)
-	case code == closeDraining:
+	case closeDraining:
 		_, ms, _ := strings.Cut(reason, retryAfter)
 		b = append(b, "retry: "+ms+"\n"...)
 	}
@@ -45,23 +39,70 @@ func closeEvent(code int, reason string, seeded bool) *change.Message {
 	return change.NewRaw(append(append(append(b, "event: close\ndata: "...), data...), "\n\n"...))
 }
 
-// beatStream sends what is due. An id without an event is what an EventSource comes back with.
+// beatStream sends what is due; what is the same for many sessions is kept in frames.
 func (s *Session) beatStream(frames map[string]*change.Message) {
 	switch {
 	case s.identity() == nil: // its handshake is not over
-	case !s.plain:
-		s.Send(s.heartbeat(frames))
+	case s.plain:
+		m, _ := s.pathBeat(frames)
+		s.Send(m)
 	default:
-		var cursor string
-		if c := s.channels(); len(c) == 1 {
-			cursor = c[0].Cursor(s)
-		}
-		if cursor == "" {
-			s.Send(commentLine)
-			return
-		}
-		s.Send(change.NewRaw([]byte(":\nid: " + cursor + "\n\n")))
+		s.Send(s.heartbeat(frames))
 	}
+}
+
+// nameStream sends a first cursor as soon as there is one: the connection may break before there is an event, and what
+// then happens would be missed without a word.
+func (s *Session) nameStream(frames map[string]*change.Message) {
+	if m, named := s.pathBeat(frames); named {
+		s.Send(m)
+		return
+	}
+	s.srv.mu.Lock()
+	defer s.srv.mu.Unlock()
+	s.srv.unnamed = append(s.srv.unnamed, s)
+}
+
+// nameStreams does so for those who had to wait.
+func (srv *Server) nameStreams(frames map[string]*change.Message) {
+	srv.mu.Lock()
+	unnamed := srv.unnamed
+	srv.unnamed = nil
+	srv.mu.Unlock()
+	for _, s := range unnamed {
+		if s.alive() {
+			s.nameStream(frames)
+		}
+	}
+}
+
+// pathBeat returns the heartbeat of a stream by path, and whether it names a cursor.
+func (s *Session) pathBeat(frames map[string]*change.Message) (m *change.Message, named bool) {
+	var channel, cursor string
+	s.mu.Lock()
+	subs := s.subs
+	s.mu.Unlock()
+	if len(subs) > 0 { // else it has ended meanwhile
+		c := subs[0].Channel()
+		channel, cursor = c.Name(), c.Cursor(s)
+	}
+	key := channel + "\x00" + cursor
+	if frames[key] == nil {
+		frames[key] = beatEvent(channel, cursor)
+	}
+	return frames[key], cursor != ""
+}
+
+// beatEvent is the heartbeat of a path. It has a name of its own, so that onmessage does not hear of it, and data,
+// without which Firefox would not keep its id.
+func beatEvent(channel, cursor string) *change.Message {
+	var cursors [][2]string
+	b := []byte("event: heartbeat\n")
+	if cursor != "" {
+		cursors = append(cursors, [2]string{channel, cursor})
+		b = append(b, "id: "+cursor+"\n"...)
+	}
+	return change.NewRaw(append(append(append(b, "data: "...), heartbeatText(cursors)...), "\n\n"...))
 }
 
 // bin is what one goroutine reads into what nobody wants to know.

@@ -100,7 +100,7 @@ func TestEventsClose(t *testing.T) {
 	r := rig.New(t, stock, channels, "ROWFEED_AUTH_JWT_LEEWAY=0s")
 	user := rig.User(1, clerk)
 	for _, tt := range []struct{ name, path, last, id string }{
-		{"a made-up last event id", "/sse/stock", "nonsense", ""},
+		{"a made-up last event id", "/sse/stock", "nonsense", "live"},
 		{"a made-up cursor", "/sse/stock?cursor=nonsense", "", "live"},
 		{"the header wins", "/sse/stock?cursor=first", "second", "live"},
 	} {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type Options struct {
 	// Notify sends a notification, not by a connection of the feed. Nil: whether the listener hears is not tried out.
 	Notify  func(ctx context.Context, channel, payload string) error
 	Handler Handler
+	History int // bytes of memory for those who come back; 0: 64 MiB
 	Log     *zap.Logger
 }
 
@@ -112,7 +114,7 @@ const maxRecent = 500_000
 func New(o Options) *Feed {
 	return &Feed{
 		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
-		history: NewHistory(historyLimit), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
+		history: NewHistory(cmp.Or(o.History, historyLimit)), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
 }
 

@@ -66,20 +66,21 @@ func (h *History) Size() (changes, bytes int) {
 	return int(h.end - h.base()), h.bytes
 }
 
-// Find returns what lies before a cursor and the position from which on lies what does not; ok is false when that is
-// not in memory. foreign tells that the cursor is of another history.
-func (h *History) Find(c change.Cursor) (m change.Mark, from uint64, ok, foreign bool) {
+// Find returns what lies before a cursor, the position from which on lies what does not, and the one from which on what
+// is read carries cursors that are no older; ok is false when that is not in memory. foreign tells that the cursor is of
+// another history.
+func (h *History) Find(c change.Cursor) (m change.Mark, from, newer uint64, ok, foreign bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if c.Epoch != h.epoch {
-		return m, 0, false, h.epoch != ""
+		return m, 0, 0, false, h.epoch != ""
 	}
 	for i := len(h.marks) - 1; i >= 0; i-- {
 		if k := &h.marks[i]; k.Cursor == c {
-			return k.Mark, k.from, true, false
+			return k.Mark, k.from, k.settled, true, false
 		}
 	}
-	return m, 0, false, false
+	return m, 0, 0, false, false
 }
 
 // Oldest returns the oldest tick from which on everything is in memory.

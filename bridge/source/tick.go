@@ -2,7 +2,6 @@ package source
 
 import (
 	"slices"
-	"sort"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -43,27 +42,25 @@ func (f *Feed) settle(ticks []*tick) {
 		return 0
 	})
 	newest := ticks[len(ticks)-1]
-	// first[i] is the oldest change that tick i sees and those before it don't.
-	first := make([]uint64, len(ticks)+1)
+	from := make([]uint64, len(ticks)) // the oldest change that each does not see
 	end := f.history.End()
-	for i := range first {
-		first[i] = end
+	for i := range from {
+		from[i] = end
 	}
 	for id, pos := range f.recent {
-		seen := sort.Search(len(ticks), func(i int) bool { return ticks[i].snapshot.Over(id.xid) })
-		first[seen] = min(first[seen], pos)
-		if seen < len(ticks) {
-			delete(f.recent, id)
+		for i, t := range ticks {
+			if !t.snapshot.Over(id.xid) {
+				from[i] = min(from[i], pos)
+			} else if t == newest {
+				delete(f.recent, id)
+			}
 		}
 	}
 	if len(f.recent) == 0 {
 		f.recent = map[identity]uint64{} // a map keeps the room of its busiest second
 	}
-	for i := len(first) - 2; i >= 0; i-- {
-		first[i] = min(first[i], first[i+1])
-	}
 	if len(f.forgotten) == 0 {
-		f.history.settle(ticks, first[1:])
+		f.history.settle(ticks, from)
 	}
 	for xid := range f.forgotten {
 		if newest.snapshot.Over(xid) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"nalar.internal/rowfeed/bridge"
 	"nalar.internal/rowfeed/bridge/rule"
 	"nalar.internal/rowfeed/config"
 	"nalar.internal/rowfeed/triggers"
@@ -90,7 +91,7 @@ func connectAdmin(ctx context.Context, db config.Database) (*pgx.Conn, error) {
 	if url == "" {
 		url, key = db.URL, "database.url"
 	}
-	cfg, err := pgx.ParseConfig(url)
+	cfg, err := bridge.DatabaseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("parse %s: write it as postgres://user@host:5432/database", key)
 	}

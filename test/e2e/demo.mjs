@@ -4,11 +4,11 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const repository = fileURLToPath(new URL('../..', import.meta.url));
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 export const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
@@ -17,6 +17,13 @@ export const PATIENCE = 120_000;
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+// build makes a program of this repository in folder and returns its path.
+export function build(program, folder) {
+  const binary = join(folder, basename(program));
+  execFileSync('go', ['build', '-o', binary, program], { cwd: repository, stdio: 'inherit' });
+  return binary;
+}
 
 // Demo is one run of the program. Its scratch directory is the program's TMPDIR: what is in it after the end was left
 // behind.
@@ -29,9 +36,7 @@ export class Demo {
     demo.temporary = join(demo.scratch, 'tmp');
     mkdirSync(demo.temporary);
     for (const dir of [demo.scratch, demo.temporary]) chmodSync(dir, 0o755); // the database server is another user
-    const binary = join(demo.scratch, 'rowfeed');
-    execFileSync('go', ['build', '-o', binary, './cmd/rowfeed'], { cwd: repository, stdio: 'inherit' });
-    demo.#process = spawn(binary, ['demo', '--port', '0', ...args],
+    demo.#process = spawn(build('./cmd/rowfeed', demo.scratch), ['demo', '--port', '0', ...args],
       { env: { ...process.env, TMPDIR: demo.temporary }, stdio: ['ignore', 'pipe', 'pipe'] });
     demo.ended = once(demo.#process, 'exit').then(([code, signal]) => ({ code, signal }));
     demo.address = await demo.#await(/http:\/\/127\.0\.0\.1:\d+/, PATIENCE);
@@ -104,7 +109,7 @@ export class Visitor {
   sockets = [];
   complaints = [];
 
-  static async open(browser, demo, role, { size = 'desktop', scheme = 'light' } = {}) {
+  static async open(browser, demo, role, { size = 'desktop', scheme = 'light', prepare } = {}) {
     const visitor = new Visitor();
     visitor.context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme,
       deviceScaleFactor: size === 'phone' ? 2 : 1, reducedMotion: 'no-preference' });
@@ -123,10 +128,11 @@ export class Visitor {
     page.on('console', (message) => {
       if (message.type() === 'error' && !isGone(message)) visitor.complaints.push(message.text());
     });
+    await prepare?.(page);
     await page.goto(`${demo.address}/?as=${role}`);
     await visitor.live();
-    const setup = await (await page.request.get(`${demo.address}/demo/setup`)).json();
-    visitor.user = setup.users.find((user) => user.role === role);
+    visitor.setup = await (await page.request.get(`${demo.address}/demo/setup`)).json();
+    visitor.user = visitor.setup.users.find((user) => user.role === role);
     return visitor;
   }
 
@@ -156,6 +162,11 @@ export class Visitor {
     });
   }
 
+  hasShown(what, text) {
+    return this.page.evaluate((wanted) => window.shown.some((one) => one.what === wanted.what
+      && one.text.includes(wanted.text)), { what, text });
+  }
+
   // shown waits until the page has shown, be it for a moment, a toast, badge or quantity with this text.
   shown(what, text, key) {
     const has = (wanted) => window.shown.some((one) => one.what === wanted.what && one.text.includes(wanted.text)
@@ -163,8 +174,8 @@ export class Visitor {
     return this.page.waitForFunction(has, { what, text, key });
   }
 
-  // update runs the form's UPDATE on a row of the group whose label begins with group, or on row. It returns the server's
-  // answer with the row's id and the value.
+  // update runs the form's UPDATE on a row of the group whose label begins with group, or on row. It returns the
+  // server's answer with the row's id and the value.
   async update(kind, { group, row, value }) {
     await this.page.locator(`#sql-tabs [data-value=${kind}]`).click();
     const select = this.page.locator('#sql-row');
@@ -192,8 +203,8 @@ export class Visitor {
 
 export const isEvent = (frame) => Boolean(frame.id && frame.channel);
 
-// isGone tells whether the browser complains that a request, of which an event has just told, is no longer there: others
-// work too, and delete drafts.
+// isGone tells whether the browser complains that a request, of which an event has just told, is no longer there:
+// others work too, and delete drafts.
 function isGone(message) {
   return message.text().includes('404') && /\/api\/requests\/[\w-]+\/\d+$/.test(message.location().url);
 }

@@ -121,6 +121,69 @@ test('a switch of the user shows another person’s page, and theirs alone', asy
   await visitor.close();
 });
 
+test('what a page missed while it was offline comes when it is back, each change once', async () => {
+  const visitor = await Visitor.open(browser, demo, 'approver');
+  const { page } = visitor;
+  const { channels } = visitor.setup;
+  await visitor.frame((frame) => frame.type === 'heartbeat' && channels.every((channel) => frame.cursors[channel]));
+  await page.getByRole('button', { name: 'Go offline' }).click();
+  await page.locator('#live[data-state=offline]', { hasText: 'Offline' }).waitFor();
+  const told = [];
+  for (const [from, to] of [['rejected', 'approved'], ['approved', 'paid'], ['paid', 'rejected']]) {
+    const { txid } = await approver.change('requests', { group: `${approver.user.first} may see`, from, to });
+    told.push(await approver.frame((frame) => frame.txid === txid));
+  }
+  await page.locator('#outage-away', { hasText: /Nothing has reached this page for \d+ s\. The database/ }).waitFor();
+  await page.getByRole('button', { name: 'Go online again' }).click();
+  await visitor.live();
+  await visitor.frame(({ id }) => id === told.at(-1).id);
+  const missed = page.locator('#outage-trace li', { hasText: 'Missed here and sent now, each once' });
+  await missed.waitFor();
+
+  const [before, now] = visitor.sockets.map(({ frames }) => frames);
+  const [had, has] = [before, now].map((frames) => frames.filter(isEvent).map(({ id }) => id));
+  const span = told.map(({ at }) => Date.parse(at));
+  for (const { id, at } of approver.events) { // the other window of the same person, which was never away
+    const when = Date.parse(at);
+    if (when > span[0] && when < span.at(-1)) assert.ok(has.includes(id), `${id} was not sent`);
+  }
+  assert.equal(new Set(has).size, has.length, 'an event was sent twice');
+  const count = Number((await missed.locator('time').textContent()).replaceAll(',', ''));
+  const fresh = has.filter((id) => !had.includes(id)).length;
+  assert.ok(count >= told.length && count <= fresh, `${count} counted of ${fresh}`);
+  assert.equal(now.filter(({ type, resumed }) => type === 'subscribed' && resumed).length, channels.length);
+  assert.equal(await page.locator('#wire-frames em', { hasText: /^from cursor$/ }).count(), channels.length);
+  assert.equal(await page.locator('#wire-frames em', { hasText: /^resumed$/ }).count(), channels.length);
+  assert.ok(!await visitor.hasShown('toast', 'fetched afresh'));
+  assert.deepEqual(visitor.complaints, []);
+  await visitor.close();
+});
+
+test('a page that can’t be told what it missed says so, and fetches everything afresh', async () => {
+  let place;
+  const placed = new Promise((resolve) => { place = resolve; });
+  const prepare = (page) => page.routeWebSocket(/\/ws$/, (socket) => {
+    const bridge = socket.connectToServer();
+    // As from a page that was opened before the database was set back.
+    socket.onMessage((text) => bridge.send(text.replace(/"cursor":"[^":]+/, '"cursor":"elsewhere')));
+    bridge.onMessage((text) => {
+      socket.send(text);
+      if (JSON.parse(text).cursors?.approvals) place();
+    });
+  });
+  const visitor = await Visitor.open(browser, demo, 'requester', { prepare });
+  const { page } = visitor;
+  await placed;
+  await page.getByRole('button', { name: 'Go offline' }).click();
+  await page.locator('#live[data-state=offline]').waitFor();
+  const fetched = page.waitForResponse((response) => response.url().endsWith('/api/requests'));
+  await page.getByRole('button', { name: 'Go online again' }).click();
+  await fetched;
+  await visitor.shown('toast', 'Everything here was fetched afresh');
+  await page.locator('#outage-trace .wrong', { hasText: 'The database has been set back or replaced' }).waitFor();
+  await visitor.close();
+});
+
 test('nobody was ever sent a row that is not theirs', () => {
   const own = (visitor) => visitor.events.filter((event) => event.data?.requested_by_id !== undefined);
   for (const event of own(requester)) assert.equal(String(event.data.requested_by_id), requester.user.id);
@@ -147,7 +210,8 @@ test('the page fits desktop and phone, light and dark', async () => {
     for (const size of Object.keys(SIZES)) {
       for (const scheme of ['light', 'dark']) {
         const visitor = await Visitor.open(browser, demo, role, { size, scheme });
-        await visitor.page.locator(role === 'clerk' ? '#stock tbody tr' : '#requests-list [data-key]').first().waitFor();
+        const rows = role === 'clerk' ? '#stock tbody tr' : '#requests-list [data-key]';
+        await visitor.page.locator(rows).first().waitFor();
         const [wide, shown] = await visitor.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
         assert.ok(wide <= shown, `${role} on ${size}: ${wide} px wide in ${shown}`);
         await visitor.page.screenshot({ path: join(folder, `${role}-${size}-${scheme}.png`), fullPage: true });

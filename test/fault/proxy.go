@@ -19,7 +19,7 @@ type Proxy struct {
 	Mute atomic.Bool
 
 	target   string
-	listener *net.TCPListener
+	listener net.Listener
 	wg       sync.WaitGroup
 
 	mu      sync.Mutex
@@ -31,7 +31,7 @@ type Proxy struct {
 
 // link is one connection: from the bridge, and on to the server.
 type link struct {
-	near, far *net.TCPConn
+	near, far net.Conn
 	mute      atomic.Bool
 }
 
@@ -44,7 +44,7 @@ func New(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{target: target, listener: l.(*net.TCPListener), links: map[*link]bool{}}
+	p := &Proxy{target: target, listener: l, links: map[*link]bool{}}
 	p.resumed = sync.NewCond(&p.mu)
 	p.wg.Add(1)
 	go p.accept()
@@ -94,7 +94,7 @@ func (p *Proxy) close() {
 func (p *Proxy) accept() {
 	defer p.wg.Done()
 	for {
-		near, err := p.listener.AcceptTCP()
+		near, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
@@ -106,13 +106,13 @@ func (p *Proxy) accept() {
 			near.Close()
 			continue
 		}
-		p.pass(&link{near: near, far: far.(*net.TCPConn)})
+		p.pass(&link{near: near, far: far})
 	}
 }
 
 // pass copies both ways until either end is closed.
 func (p *Proxy) pass(l *link) {
-	_ = l.near.SetKeepAlive(false) // a silent network lets no probe through
+	_ = l.near.(*net.TCPConn).SetKeepAlive(false) // a silent network lets no probe through
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {

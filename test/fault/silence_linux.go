@@ -29,8 +29,8 @@ func (p *Proxy) setSilent(t testing.TB, on bool) {
 }
 
 // silence attaches a filter to the socket that lets no packet in, or takes it off: socket(7), SO_ATTACH_FILTER.
-func silence(c syscall.Conn, on bool) error {
-	raw, err := c.SyscallConn()
+func silence(socket any, on bool) error {
+	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return err
 	}

@@ -45,11 +45,12 @@ log: {level: warn, format: console}
 
 // Rig is a running bridge.
 type Rig struct {
-	DB     *pgtest.DB
-	Config *config.Config
-	Addr   string // host:port of the bridge
-	Admin  string // of its operator's listener
-	Bridge *bridge.Bridge
+	DB      *pgtest.DB
+	Config  *config.Config
+	Addr    string // host:port of the bridge
+	Admin   string // of its operator's listener
+	Bridge  *bridge.Bridge
+	Options []bridge.Option // of bridges that Start makes
 
 	stop func()
 	done chan error
@@ -133,7 +134,7 @@ func (r *Rig) Start(t testing.TB) {
 	} else {
 		log = zap.NewNop()
 	}
-	b, err := bridge.New(r.Config, log)
+	b, err := bridge.New(r.Config, log, r.Options...)
 	if err != nil {
 		t.Fatalf("make bridge: %v", err)
 	}

@@ -96,14 +96,18 @@ func (r *Rig) TryStream(t testing.TB, method, path string, header http.Header, b
 // Drop ends the connection as a network does.
 func (s *Stream) Drop() { s.cancel() }
 
-// Next returns the next event.
+// Next returns the next event that is no heartbeat.
 func (s *Stream) Next() StreamEvent {
 	s.t.Helper()
-	e, err := s.Read()
-	if err != nil {
-		s.t.Fatalf("read event: %v", err)
+	for {
+		e, err := s.Read()
+		if err != nil {
+			s.t.Fatalf("read event: %v", err)
+		}
+		if e.Event != "heartbeat" {
+			return e
+		}
 	}
-	return e
 }
 
 // Frame returns the next event's data, which must be a JSON object and of no name, passing over heartbeats.

@@ -5,7 +5,6 @@ declare
   v_new   pg_catalog.text[];
   v_slot  pg_catalog.int8 := {{.SlotNow}};
   v_epoch pg_catalog.text := {{.S}}.epoch();
-  v_last  pg_catalog.int8;
   v_gone  pg_catalog.int8;
 begin
   if pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) any (array['off', 'local']) then
@@ -15,12 +14,13 @@ begin
     pg_catalog.pg_current_snapshot()::pg_catalog.text,
     pg_catalog.left(pg_catalog.gen_random_uuid()::pg_catalog.text, 8)
   ];
-  -- Another history than the rows were written in: a failover, a restore, a copy. What it left counts as gone, and what
+  -- Another history than the rows were written in: a failover, a restore, a copy. What it left counts as gone: all that
+  -- had ended before any transaction that is open now, for none outlives its server's history. (One that is prepared
+  -- does; what committed after it stays readable, and happened in this history too.) So this tick is a good place. What
   -- it wrote with ids that are not yet given out here (a dump brings such) has to go: it would seem to be new for ever.
-  -- No such row is one of ours: a snapshot sees nothing from its xmax on. In pieces, for a tick is to be quick; and
-  -- nothing is locked that a capture could wait for.
+  -- No such row is one of ours: a snapshot sees nothing of others from its xmax on. In pieces, for a tick is to be
+  -- quick; and nothing is locked that a capture could wait for.
   if exists (select from {{.S}}.installation i where coalesce(i.epoch, '') operator(pg_catalog.<>) v_epoch) then
-    v_last := pg_catalog.pg_current_xact_id()::pg_catalog.text::pg_catalog.int8 operator(pg_catalog.-) 1;
 {{range .Slots}}    delete from {{$.S}}.change_{{.}} where ctid operator(pg_catalog.=) any (array(
       select r.ctid
         from (select 0::pg_catalog.int2 as id union all select c.id from {{$.S}}.channel c) h
@@ -28,6 +28,7 @@ begin
          select k.ctid from {{$.S}}.change_{{.}} k
           where k.channel operator(pg_catalog.=) h.id
             and k.xid operator(pg_catalog.>=) pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+            and k.xid operator(pg_catalog.<>) pg_catalog.pg_current_xact_id()
           limit {{$.Piece}}) r
        limit {{$.Piece}}));
     get diagnostics v_gone = row_count;
@@ -35,7 +36,9 @@ begin
       return; -- the next tick goes on; until then nothing is adopted
     end if;
 {{end}}    update {{.S}}.installation
-       set epoch = v_epoch, horizon = v_last::pg_catalog.text::pg_catalog.xid8, swept = pg_catalog.pg_current_snapshot()
+       set epoch = v_epoch, swept = v_new[1]::pg_catalog.pg_snapshot,
+           horizon = (pg_catalog.pg_snapshot_xmin(v_new[1]::pg_catalog.pg_snapshot)::pg_catalog.text
+             ::pg_catalog.int8 operator(pg_catalog.-) 1)::pg_catalog.text::pg_catalog.xid8
      where coalesce(epoch, '') operator(pg_catalog.<>) v_epoch;
   end if;
 {{range .Slots}}  {{if eq . 0}}if{{else}}elsif{{end}} v_slot operator(pg_catalog.=) {{.}} then

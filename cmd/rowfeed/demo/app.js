@@ -3,6 +3,7 @@
 import { Bell, Toasts } from './bell.js';
 import { $, h, replay, span } from './dom.js';
 import { Feed } from './feed.js';
+import { Outage } from './outage.js';
 import { Requests } from './requests.js';
 import { Sql } from './sql.js';
 import { Stock } from './stock.js';
@@ -49,6 +50,11 @@ async function renew() {
 
 const toasts = new Toasts();
 const wire = new Wire();
+const outage = new Outage({
+  cut: () => feed.cut(),
+  restore: () => feed.open(),
+  committed: async () => (await ask('/demo/committed'))?.changes ?? null,
+});
 const stock = new Stock();
 const bell = new Bell({ read: () => post('/api/notifications/read', {}) });
 const requests = new Requests({
@@ -89,8 +95,9 @@ async function refresh() {
   }
 }
 
-function apply(event) {
-  if (held) return held.push(event);
+function apply(detail) {
+  if (held) return held.push(detail);
+  const { frame: event, missed } = detail;
   const { resource, type, message } = event;
   if (setup.resources.requests.includes(resource)) requests.apply(event);
   if (resource === setup.resources.stock && type === 'stock_changed') stock.apply(event);
@@ -98,7 +105,7 @@ function apply(event) {
     bell.add({ id: event.resource_id, message, at: event.at, read_at: null });
   }
   if (message) tell(event);
-  shown(event);
+  shown(event, missed);
 }
 
 // tell puts up what is addressed to this very person, or to the place they answer for. An ERP that changes a row and
@@ -111,11 +118,12 @@ function tell({ txid, message, resource, type, data }) {
   toasts.show(message, low ? 'warn' : '');
 }
 
-// shown measures from the change in the database to the frame that the screen has painted.
-function shown(event) {
+// shown measures from the change in the database to the frame that the screen has painted. Of what was missed that
+// would be how long the page was away.
+function shown(event, missed) {
   const note = () => {
     const now = performance.timeOrigin + performance.now();
-    $('live-ms').textContent = span(Math.max(0, now - Date.parse(event.at)));
+    if (!missed) $('live-ms').textContent = span(Math.max(0, now - Date.parse(event.at)));
     replay($('live'), 'beat');
     sql.arrived(event, now);
   };
@@ -123,7 +131,8 @@ function shown(event) {
   else requestAnimationFrame(note);
 }
 
-const STATES = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', stopped: 'Stopped' };
+const STATES = { connecting: 'Connecting', live: 'Live', reconnecting: 'Reconnecting', offline: 'Offline',
+  stopped: 'Stopped' };
 
 function state({ state: name, reason }) {
   const word = name === 'stopped' && reason ? `Stopped: ${reason}` : STATES[name];
@@ -133,6 +142,29 @@ function state({ state: name, reason }) {
     : 'The connection, and the time from the change in the database to this screen';
   if (name !== 'live') $('live-ms').textContent = '';
   $('live-announce').textContent = word;
+  outage.state(name);
+}
+
+// Why the page had to fetch everything again, by the reason that the bridge gives; "reconnected" is the page's own.
+const REASONS = {
+  cursor_expired: 'What you missed is too long ago to be told',
+  other_epoch: 'The database has been set back or replaced',
+  truncated: 'A table was emptied at one stroke',
+  drift: 'A table’s columns have changed',
+  rule_error: 'A row’s visibility could not be worked out',
+  grants_changed: 'What you may see has changed',
+  reconnected: 'The connection was lost before the page had been told a place to go on from',
+};
+
+let explained = { text: '', until: 0 };
+
+// explain says once why the page is fetched afresh: the reason comes for each channel.
+function explain(reason) {
+  const text = `${REASONS[reason] ?? 'What you missed can’t be told'}. Everything here was fetched afresh.`;
+  if (explained.text === text && Date.now() < explained.until) return;
+  explained = { text, until: Date.now() + 5000 };
+  toasts.show(text, 'warn');
+  outage.afresh(text);
 }
 
 function view(next) {
@@ -147,14 +179,19 @@ function view(next) {
   $('sees').textContent = user.sees;
   $('work').dataset.role = user.role;
   $('work').append(...(user.role === 'clerk' ? [$('stock'), $('requests')] : [$('requests'), $('stock')]));
-  for (const panel of [requests, stock, wire, sql]) panel.show(user);
+  for (const panel of [requests, stock, wire, sql, outage]) panel.show(user);
   bell.load({ items: [], unread: 0 });
   feed = new Feed({ url: setup.socket, channels: setup.channels, token: renew });
   feed.addEventListener('state', ({ detail }) => state(detail));
   feed.addEventListener('frame', ({ detail }) => wire.frame(detail));
-  feed.addEventListener('event', ({ detail }) => apply(detail));
-  feed.addEventListener('stale', ({ detail }) => {
-    if (detail.reason === 'connected') sql.refresh();
+  feed.addEventListener('event', ({ detail }) => {
+    outage.event(detail);
+    apply(detail);
+  });
+  feed.addEventListener('again', () => outage.again());
+  feed.addEventListener('stale', ({ detail: { reason } }) => {
+    if (reason === 'connected') sql.refresh();
+    else explain(reason);
     refresh();
   });
   feed.open();
@@ -170,7 +207,7 @@ function drawSwitch(current) {
 }
 
 async function poll() {
-  if (!document.hidden && feed?.state === 'live') {
+  if (!document.hidden && ['live', 'offline'].includes(feed?.state)) {
     const answer = await ask('/demo/committed');
     if (answer) wire.committed(answer.changes);
   }

@@ -2,14 +2,22 @@
 
 const SILENCE = 35_000; // the server's heartbeat comes every 25 s
 const LONGEST = 20_000;
+const REMEMBERED = 50_000; // ids of events
 const FINAL = new Set([1003, 1007, 1009]);
 
+const now = () => performance.timeOrigin + performance.now();
+
 // Feed keeps one user subscribed to channels. It dispatches "state" (detail: {state, reason}), "frame" (detail: {text,
-// frame}), "event" (detail: the event frame), "stale" (what the page shows may be old: fetch it afresh).
+// frame, sent}: of either direction), "event" (detail: {frame, missed}: missed was made while there was no
+// connection), "again" (detail: an event frame that came before), "stale" (detail: {reason}: what the page shows may be
+// old, fetch it afresh).
 export class Feed extends EventTarget {
   #url; #channels; #token;
   #socket = null; #timer = 0; #watch = 0; #attempt = 0;
-  #waiting = new Set(); #seen = new Set(); #ended = false;
+  #waiting = new Set(); #fresh = false; #seen = new Set(); #ended = false;
+  #cursors = new Map(); // by channel: where to go on
+  #back = 0; // when this connection took the place of another; 0: it is the first
+  #lived = false;
   state = 'connecting';
 
   // token is an async function that gives a fresh token.
@@ -26,6 +34,13 @@ export class Feed extends EventTarget {
   open() {
     this.#attempt = 0;
     this.#connect();
+  }
+
+  // cut closes the socket, and stays away until open.
+  cut() {
+    clearTimeout(this.#timer);
+    this.#drop(1000);
+    this.#say('offline');
   }
 
   // close ends the feed for good.
@@ -72,7 +87,8 @@ export class Feed extends EventTarget {
     this.#emit('frame', { text, frame });
     switch (frame.type) {
       case 'welcome': return this.#subscribe();
-      case 'subscribed': return this.#subscribed(frame.ref);
+      case 'subscribed': return this.#subscribed(frame);
+      case 'heartbeat': return Object.entries(frame.cursors).forEach(([name, at]) => this.#cursors.set(name, at));
       case 'auth_expiring': return this.#renew();
       case 'resync': return this.#emit('stale', frame);
       case 'error': return frame.ref && this.#stop(`${frame.ref}: ${frame.message}`);
@@ -80,19 +96,30 @@ export class Feed extends EventTarget {
     }
   }
 
+  // #subscribe asks for what was missed, where a cursor says from where on.
   #subscribe() {
     if (this.state === 'live') return; // the answer to a renewed token
+    this.#back = this.#lived ? now() : 0;
+    this.#fresh = false;
     this.#waiting = new Set(this.#channels);
-    for (const channel of this.#channels) this.#send({ type: 'subscribe', ref: channel, channel });
+    for (const channel of this.#channels) {
+      const frame = { type: 'subscribe', ref: channel, channel };
+      if (this.#cursors.has(channel)) frame.cursor = this.#cursors.get(channel);
+      this.#send(frame);
+      this.#emit('frame', { text: JSON.stringify(frame), frame, sent: true });
+    }
   }
 
-  // #subscribed: only when every channel is live does a fetch afresh miss nothing.
-  #subscribed(ref) {
+  // #subscribed: only when every channel is live does a fetch afresh miss nothing. Where all of them go on from a
+  // cursor there is nothing to fetch.
+  #subscribed({ ref, resumed }) {
     this.#waiting.delete(ref);
+    if (!resumed) this.#fresh = true;
     if (this.#waiting.size) return;
     this.#attempt = 0;
+    this.#lived = true;
     this.#say('live');
-    this.#emit('stale', { reason: 'connected' });
+    if (this.#fresh) this.#emit('stale', { reason: this.#back ? 'reconnected' : 'connected' });
   }
 
   async #renew() {
@@ -105,12 +132,13 @@ export class Feed extends EventTarget {
     }
   }
 
-  // #event hands each event on once: after a reconnect the server may send some again.
+  // #event hands each event on once: after a reconnect the server sends some again.
   #event(frame) {
-    if (this.#seen.has(frame.id)) return;
+    if (frame.cursor) this.#cursors.set(frame.channel, frame.cursor);
+    if (this.#seen.has(frame.id)) return this.#emit('again', frame);
     this.#seen.add(frame.id);
-    if (this.#seen.size > 2000) this.#seen.delete(this.#seen.values().next().value);
-    this.#emit('event', frame);
+    if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.values().next().value);
+    this.#emit('event', { frame, missed: Date.parse(frame.at) < this.#back });
   }
 
   #closed({ code, reason }) {

@@ -1,4 +1,5 @@
-// The wire panel: the frames that this user's socket received, and how many changes were committed meanwhile.
+// The wire panel: the frames that this user's socket received and what it asked for, and how many changes were
+// committed meanwhile.
 
 import { $, count, h, time } from './dom.js';
 
@@ -35,17 +36,20 @@ export class Wire {
     this.#draw();
   }
 
-  frame({ text, frame }) {
+  frame({ text, frame, sent }) {
     if (frame.id && frame.channel) this.#sent++;
     const list = $('wire-frames');
-    list.prepend(this.#line(text, frame));
+    list.prepend(this.#line(text, frame, sent));
     for (const old of [...list.children].slice(KEPT)) if (!old.firstChild.open) old.remove();
     this.#draw();
   }
 
-  #line(text, frame) {
+  #line(text, frame, sent) {
     const about = frame.resource ? `${frame.resource}/${frame.resource_id ?? ''}` : frame.channel ?? frame.ref ?? '';
-    const type = h('span.type', {}, frame.type ?? '', ' ', h('i', {}, about));
+    const up = [h('span', { 'aria-hidden': 'true' }, '↑ '), h('span.sr', {}, 'Sent: ')];
+    const place = frame.resumed ? 'resumed' : sent && frame.cursor ? 'from cursor' : null;
+    const type = h('span.type', {}, sent && h('span.sent', {}, up), frame.type ?? '', ' ', h('i', {}, about),
+      place && h('em', {}, place));
     const bytes = `${count(new TextEncoder().encode(text).length)} bytes`;
     const summary = h('summary', { title: `${about}, ${bytes}` }, type, h('span.when', {}, time(new Date())));
     const details = h('details', {}, summary);

@@ -1,0 +1,94 @@
+// A bridge that can be killed, on a database with writers, and the page that loads the client library.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { build, repository } from './demo.mjs';
+
+export class Stage {
+  #server; #stage; #lines; #bridge = null;
+
+  static async start() {
+    const stage = new Stage();
+    stage.scratch = mkdtempSync(join(tmpdir(), 'rowfeed-stage-'));
+    const temporary = join(stage.scratch, 'tmp');
+    mkdirSync(temporary);
+    for (const dir of [stage.scratch, temporary]) chmodSync(dir, 0o755); // the database server is another user
+    stage.binary = build('./cmd/rowfeed', stage.scratch);
+    const library = join(stage.scratch, 'client');
+    execFileSync(process.execPath, [join(repository, 'client/node_modules/typescript/bin/tsc'), '-p',
+      join(repository, 'client/tsconfig.build.json'), '--outDir', library], { stdio: 'inherit' });
+    stage.origin = await stage.#serveLibrary(library);
+    stage.#stage = spawn(build('./test/e2e/stage', stage.scratch), ['-origin', stage.origin],
+      { env: { ...process.env, TMPDIR: temporary }, stdio: ['pipe', 'pipe', 'inherit'] });
+    stage.#lines = createInterface({ input: stage.#stage.stdout })[Symbol.asyncIterator]();
+    Object.assign(stage, await stage.#answer());
+    return stage;
+  }
+
+  async #serveLibrary(folder) {
+    this.#server = createServer((request, response) => {
+      const module = /^\/[a-z]+\.js$/.exec(request.url);
+      response.setHeader('Content-Type', module ? 'text/javascript' : 'text/html');
+      response.end(module ? readFileSync(join(folder, module[0])) : '<!doctype html><title>client</title>');
+    });
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  async #answer() {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error('the stage ended');
+    return JSON.parse(value);
+  }
+
+  write() { this.#stage.stdin.write('write\n'); }
+
+  // record ends the writing and tells how often each counter was changed.
+  async record() {
+    this.#stage.stdin.write('stop\n');
+    return this.#answer();
+  }
+
+  // serve starts the bridge and waits until it listens.
+  async serve() {
+    const bridge = this.#bridge = spawn(this.binary, ['serve', '--config', this.config],
+      { stdio: ['ignore', 'inherit', 'inherit'] });
+    bridge.over = once(bridge, 'exit');
+    const [host, port] = this.address.split(':');
+    while (!await listens(Number(port), host)) {
+      if (bridge.exitCode !== null) throw new Error(`rowfeed serve ended with ${bridge.exitCode}`);
+    }
+  }
+
+  // kill ends the bridge as a power cut would.
+  async kill() {
+    this.#bridge.kill('SIGKILL');
+    await this.#bridge.over;
+  }
+
+  async stop() {
+    if (this.#bridge?.exitCode === null && this.#bridge.signalCode === null) await this.kill();
+    if (this.#stage) {
+      const over = once(this.#stage, 'exit');
+      this.#stage.stdin.end();
+      await over;
+    }
+    this.#server?.close();
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+}
+
+function listens(port, host) {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    socket.on('connect', () => { socket.destroy(); resolve(true); });
+    socket.on('error', () => setTimeout(resolve, 50, false));
+  });
+}
