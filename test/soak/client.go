@@ -129,8 +129,7 @@ func (c *client) converse(ctx context.Context) error {
 	}
 	seen := map[string]struct{}{}
 	for {
-		c.reading.Lock() //nolint:staticcheck // an empty section waits for whoever holds it
-		c.reading.Unlock()
+		c.turn()
 		_, text, err := conn.Read(ctx)
 		if err != nil {
 			return err
@@ -139,6 +138,12 @@ func (c *client) converse(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// turn waits until the client may read.
+func (c *client) turn() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
 }
 
 func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, error) {
@@ -166,7 +171,7 @@ func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, erro
 	}
 	conn, res, err := websocket.Dial(ctx, target, o)
 	if err != nil && res != nil && res.StatusCode < 500 {
-		c.fail(fmt.Errorf("handshake refused: %s", res.Status))
+		return nil, c.fail(fmt.Errorf("handshake refused: %s", res.Status))
 	}
 	return conn, err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/jackc/pgx/v5"
 )
 
 // flood changes so many rows by one statement: a client that is closed for being slow has to get them all, while
@@ -36,73 +37,103 @@ func flood(ctx context.Context, s *stage, rows, rounds int) ([]figure, []string,
 			return nil, nil, fmt.Errorf("fill table: %w", err)
 		}
 	}
-	arrived := func(n int) error {
-		return await(ctx, 2*patience, func() (bool, error) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return len(c.log) >= n, c.ended
-		})
-	}
-	if err := arrived(rows); err != nil {
+	f := &flooded{s: s, conn: conn, client: c, rows: rows}
+	if err := f.arrived(ctx, rows); err != nil {
 		return nil, nil, fmt.Errorf("wait for the inserts: %w", err)
 	}
 	if err := all.await(ctx, "a cursor", patience, (*client).placed); err != nil {
 		return nil, nil, err
 	}
-	p, err := newProbe(ctx, s)
-	if err != nil {
+	if f.probe, err = newProbe(ctx, s); err != nil {
 		return nil, nil, err
 	}
-	defer p.close()
-	name := fmt.Sprintf("one update of %d rows: ", rows)
-	p99 := figure{name: name + "p99 of another channel's events, in times of that during the same update of a table that nobody watches",
-		unit: "×", bar: 2}
-	during, without := figure{name: name + "that p99", unit: "ms", bar: none}, figure{name: name + "and that one", unit: "ms", bar: none}
-	took := figure{name: name + "until the last of it has arrived", unit: "s", bar: none}
-	peak := figure{name: name + "peak of the bridge's memory over that before", unit: "MB", bar: 64}
-	lost := 0
-	for round := range rounds {
-		calm, err := p.while(ctx, func() error {
-			_, err := conn.Exec(ctx, "update pile set n = n + 1")
-			return err
-		})
-		if err != nil {
+	defer f.probe.close()
+	f.name(rows)
+	var late error
+	for n := 2; n < rounds+2 && late == nil; n++ {
+		if late, err = f.round(ctx, n*rows); err != nil {
 			return nil, nil, err
 		}
-		before, err := s.memory("VmRSS")
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := s.resetPeak(); err != nil {
-			return nil, nil, err
-		}
-		start := time.Now()
-		busy, err := p.while(ctx, func() error {
-			if _, err := conn.Exec(ctx, "update item set n = n + 1 where id > 0"); err != nil {
-				return err
-			}
-			return arrived((round + 2) * rows)
-		})
-		if err != nil {
-			c.mu.Lock()
-			lost += (round+2)*rows - len(c.log)
-			c.mu.Unlock()
-			break
-		}
-		took.values = append(took.values, time.Since(start).Seconds())
-		high, err := s.memory("VmHWM")
-		if err != nil {
-			return nil, nil, err
-		}
-		a, b := quantile(busy, 0.99), quantile(calm, 0.99)
-		p99.values, during.values, without.values = append(p99.values, a/b), append(during.values, a), append(without.values, b)
-		peak.values = append(peak.values, float64(high-before)/1024)
 	}
+	all.stop()
 	t := all.tally()
+	lost := 0
+	if late != nil {
+		lost = (len(f.took.values)+2)*rows - len(c.log)
+	}
+	name := f.title
 	note := fmt.Sprintf("%s%d connections, %d times closed as a slow consumer, %d resumed, %d events came again and were dropped by id.",
 		name, t.connections, t.slow, t.resumed, t.repeats)
 	return []figure{
-		count(name+"lost", lost, 0), count(name+"twice on one connection", t.twice, 0), count(name+"told to fetch afresh", t.resyncs+t.refused, 0),
-		peak, p99, during, without, took,
+		count(name+"lost", lost, 0), count(name+"twice on one connection", t.twice, 0),
+		count(name+"told to fetch afresh", t.resyncs+t.refused, 0), f.peak, f.p99, f.during, f.without, f.took,
 	}, []string{note}, nil
+}
+
+// flooded is a flood that goes on.
+type flooded struct {
+	s      *stage
+	conn   *pgx.Conn
+	client *client
+	probe  *probe
+	rows   int
+	title  string
+
+	p99, during, without, took, peak figure
+}
+
+func (f *flooded) name(rows int) {
+	f.title = fmt.Sprintf("one update of %d rows: ", rows)
+	row := func(what, unit string, bar float64) figure { return figure{name: f.title + what, unit: unit, bar: bar} }
+	f.p99 = row("p99 of another channel's events, in times of that during the same update of a table that nobody watches", "×", 2)
+	f.during, f.without = row("that p99", "ms", none), row("and that one", "ms", none)
+	f.took = row("until the last of it has arrived", "s", none)
+	f.peak = row("peak of the bridge's memory over that before", "MB", 64)
+}
+
+// arrived waits until the client has got so many changes.
+func (f *flooded) arrived(ctx context.Context, n int) error {
+	return await(ctx, 2*patience, func() (bool, error) {
+		f.client.mu.Lock()
+		defer f.client.mu.Unlock()
+		return len(f.client.log) >= n, f.client.ended
+	})
+}
+
+// round updates the rows, after which the client is to have got so many changes in all; late is why it has not.
+func (f *flooded) round(ctx context.Context, total int) (late, err error) {
+	calm, err := f.probe.while(ctx, func() error {
+		_, err := f.conn.Exec(ctx, "update pile set n = n + 1")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	before, err := f.s.memory("VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.s.resetPeak(); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	busy, err := f.probe.while(ctx, func() error {
+		if _, err := f.conn.Exec(ctx, "update item set n = n + 1 where id > 0"); err != nil {
+			return err
+		}
+		late = f.arrived(ctx, total)
+		return nil
+	})
+	if err != nil || late != nil {
+		return late, err
+	}
+	took := time.Since(start).Seconds()
+	high, err := f.s.memory("VmHWM")
+	if err != nil {
+		return nil, err
+	}
+	a, b := quantile(busy, 0.99), quantile(calm, 0.99)
+	f.p99.values, f.during.values, f.without.values = append(f.p99.values, a/b), append(f.during.values, a), append(f.without.values, b)
+	f.took.values, f.peak.values = append(f.took.values, took), append(f.peak.values, float64(high-before)/1024)
+	return nil, nil
 }

@@ -13,22 +13,21 @@ import (
 
 // Clients that never read: each has rows of its own, so that none of what waits for it is shared.
 const (
-	muteClients = 16
-	muteRows    = 60
-	muteBytes   = 8 << 10 // of a row: all of them nearly fill a session's queue
-	muteRounds  = 5       // updates of each row in a round
-	mutePause   = 40 * time.Millisecond
+	muteRows   = 60
+	muteBytes  = 8 << 10 // of a row: all of them nearly fill a session's queue
+	muteRounds = 5       // updates of each row in a round
+	mutePause  = 40 * time.Millisecond
 )
 
 // mute measures what a client costs that shakes hands and then reads nothing, and whether others feel it.
-func mute(ctx context.Context, s *stage, rounds int) ([]figure, []string, error) {
+func mute(ctx context.Context, s *stage, clients, rounds int) ([]figure, []string, error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, "insert into parcel select o * 1000 + i, o, 0, repeat('x', $3) from generate_series(1, $1) o, "+
-		"generate_series(1, $2) i", muteClients, muteRows, muteBytes); err != nil {
+		"generate_series(1, $2) i", clients, muteRows, muteBytes); err != nil {
 		return nil, nil, fmt.Errorf("fill table: %w", err)
 	}
 	p, err := newProbe(ctx, s)
@@ -36,7 +35,7 @@ func mute(ctx context.Context, s *stage, rounds int) ([]figure, []string, error)
 		return nil, nil, err
 	}
 	defer p.close()
-	name := fmt.Sprintf("%d clients that never read, %d KB for each: ", muteClients, muteRows*muteRounds*muteBytes>>10)
+	name := fmt.Sprintf("%d clients that never read, %d KB for each: ", clients, muteRows*muteRounds*muteBytes>>10)
 	cost := figure{name: name + "peak of the bridge's memory each, over that with clients that read", unit: "KB", bar: 1024}
 	alone := figure{name: name + "the same over that of the bridge at rest", unit: "KB", bar: none}
 	p99 := figure{name: name + "p99 of another channel's events, in times of that with clients that read", unit: "×", bar: 1.5}
@@ -50,15 +49,15 @@ func mute(ctx context.Context, s *stage, rounds int) ([]figure, []string, error)
 			if silent {
 				at = 1
 			}
-			if peak[at], rest[at], late[at], err = hush(ctx, s, conn, p, silent); err != nil {
+			if peak[at], rest[at], late[at], err = hush(ctx, s, conn, p, clients, silent); err != nil {
 				return nil, nil, err
 			}
 		}
 		if round == 0 {
 			continue // memory and plans warm up
 		}
-		cost.values = append(cost.values, float64(peak[1]-peak[0])/muteClients)
-		alone.values = append(alone.values, float64(peak[1]-rest[1])/muteClients)
+		cost.values = append(cost.values, float64(peak[1]-peak[0])/float64(clients))
+		alone.values = append(alone.values, float64(peak[1]-rest[1])/float64(clients))
 		p99.values, with.values = append(p99.values, late[1]/late[0]), append(with.values, late[1])
 	}
 	return []figure{cost, alone, p99, with}, nil, nil
@@ -66,8 +65,8 @@ func mute(ctx context.Context, s *stage, rounds int) ([]figure, []string, error)
 
 // hush connects the clients, changes their rows, and returns the bridge's memory in kilobytes, at its peak and before,
 // and the probe's p99.
-func hush(ctx context.Context, s *stage, conn *pgx.Conn, p *probe, silent bool) (peak, rest int, p99 float64, err error) {
-	clients := make([]*raw, muteClients)
+func hush(ctx context.Context, s *stage, conn *pgx.Conn, p *probe, count int, silent bool) (peak, rest int, p99 float64, err error) {
+	clients := make([]*raw, count)
 	for i := range clients {
 		clients[i] = &raw{
 			number: i + 1, token: token(jwt.MapClaims{"user_id": i + 1}), heard: func([]byte) error { return nil },
@@ -102,7 +101,7 @@ func hush(ctx context.Context, s *stage, conn *pgx.Conn, p *probe, silent bool) 
 	}()
 	took, err := p.while(ctx, func() error {
 		for range muteRounds {
-			for o := range muteClients {
+			for o := range count {
 				if _, err := conn.Exec(ctx, "update parcel set n = n + 1 where owner = $1", o+1); err != nil {
 					return fmt.Errorf("change rows: %w", err)
 				}

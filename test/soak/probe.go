@@ -24,6 +24,7 @@ type probe struct {
 	ws    *websocket.Conn
 	came  chan probed
 	ended chan error
+	over  chan struct{} // closed when nothing reads any more
 	n     int
 }
 
@@ -46,8 +47,10 @@ func newProbe(ctx context.Context, s *stage) (*probe, error) {
 		conn.Close(ctx)
 		return nil, fmt.Errorf("connect probe: %w", err)
 	}
-	p := &probe{s: s, conn: conn, ws: ws, came: make(chan probed, 1<<16), ended: make(chan error, 1)}
+	p := &probe{s: s, conn: conn, ws: ws, came: make(chan probed, 1<<16), ended: make(chan error, 1),
+		over: make(chan struct{})}
 	go func() { // ends when the socket is closed
+		defer close(p.over)
 		for {
 			_, text, err := ws.Read(context.WithoutCancel(ctx))
 			if err != nil {
@@ -68,7 +71,7 @@ func newProbe(ctx context.Context, s *stage) (*probe, error) {
 
 func (p *probe) close() {
 	_ = p.ws.CloseNow()
-	<-p.ended
+	<-p.over
 	p.conn.Close(context.Background())
 }
 
@@ -115,7 +118,6 @@ func (p *probe) while(ctx context.Context, during func() error) ([]float64, erro
 			delete(sent, a.n)
 			took = append(took, float64(a.at.Sub(start).Microseconds())/1000)
 		case err := <-p.ended:
-			p.ended <- err
 			return nil, fmt.Errorf("probe ended: %w", err)
 		case <-limit.C:
 			return nil, fmt.Errorf("probe: %d changes did not come", len(sent))

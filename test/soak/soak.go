@@ -26,6 +26,7 @@ type sizes struct {
 
 	histories, lanes int
 	storm, rounds    int // clients that come back at once
+	mute             int // clients that never read
 	flood, outbox    int // rows
 	open             time.Duration
 }
@@ -33,10 +34,10 @@ type sizes struct {
 var (
 	full = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second,
 		histories: 10_000, lanes: 16, storm: 10_000, rounds: 3,
-		flood: 100_000, outbox: 10_000_000, open: time.Minute}
+		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute}
 	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond,
 		histories: 320, lanes: 8, storm: 500, rounds: 1,
-		flood: 3000, outbox: 200_000, open: 2 * time.Second}
+		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second}
 )
 
 // scenario attacks something and returns its figures and what is to be said about them.
@@ -54,7 +55,7 @@ var scenarios = []scenario{
 		return storm(ctx, s, z.storm, z.rounds)
 	}},
 	{"mute", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
-		return mute(ctx, s, z.rounds)
+		return mute(ctx, s, z.mute, z.rounds)
 	}},
 	{"flood", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return flood(ctx, s, z.flood, z.rounds)
