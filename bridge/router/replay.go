@@ -105,12 +105,14 @@ func (c *Channel) Resume(sink Sink, grants []string, req Request, from From, ack
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.add(sink, grants, req)
+	for _, other := range s.member.subs {
+		if other != s && other.replay == nil && other.req.meets(req) {
+			c.leave(other)
+			c.hold(other)
+		}
+	}
 	r := &replay{sub: s, from: from, ack: ack}
-	s.replay = r
-	s.member.replays++
-	s.member.even = false
-	c.pending++
-	c.enter(s)
+	c.put(r)
 	if from.Cursor.Nonce == "" {
 		c.answer(r, false)
 		c.rewind(r)
@@ -119,6 +121,38 @@ func (c *Channel) Resume(sink Sink, grants []string, req Request, from From, ack
 	c.fresh = append(c.fresh, r)
 	ring(c.replays)
 	return s
+}
+
+// put makes a subscription one that is not live yet.
+func (c *Channel) put(r *replay) {
+	r.sub.replay = r
+	r.sub.member.replays++
+	r.sub.member.early++
+	r.sub.member.even = false
+	c.pending++
+	c.enter(r.sub)
+}
+
+// hold has a subscription that is in no index wait with what is live until the sink's replays have caught up: changes to
+// a row come in their order, whichever of its subscriptions brings them.
+func (c *Channel) hold(s *Subscription) {
+	r := &replay{sub: s}
+	c.put(r)
+	c.read(r, nil, max(s.from, c.pos, 1))
+	if r.pos == c.pos {
+		r.nth = c.nth
+	}
+}
+
+// meets tells whether an event may be for both requests, but for their where.
+func (q *Request) meets(other Request) bool {
+	switch {
+	case q.Resource == "" || other.Resource == "":
+		return true
+	case q.Resource != other.Resource:
+		return false
+	}
+	return !q.Keyed || !other.Keyed || q.Key == other.Key
 }
 
 // Settle tells before which cursor everything has been routed.
@@ -182,6 +216,7 @@ func (c *Channel) answer(r *replay, resumed bool) {
 
 // read has a replay go on in memory.
 func (c *Channel) read(r *replay, seen *change.Snapshot, pos uint64) {
+	r.sub.member.early--
 	r.stage, r.seen, r.pos, r.nth = reading, seen, pos, 0
 	c.active = append(c.active, r)
 	ring(c.replays)
@@ -219,12 +254,22 @@ func (c *Channel) rewind(r *replay) {
 
 // live ends a replay: what is routed from a position on comes by itself.
 func (c *Channel) live(r *replay, from uint64) {
-	s := r.sub
-	c.leave(s)
-	s.replay, s.from = nil, from
-	s.member.replays--
+	c.leave(r.sub)
+	c.drop(r)
+	r.sub.from = from
+	c.enter(r.sub)
+}
+
+// drop has a replay be over.
+func (c *Channel) drop(r *replay) {
+	m := r.sub.member
+	r.sub.replay = nil
+	m.replays--
 	c.pending--
-	c.enter(s)
+	if r.stage != reading {
+		m.early--
+		ring(c.replays) // others of the member may have waited for it
+	}
 }
 
 // Event takes an event of the record at hand to those that it is due for.
@@ -254,8 +299,18 @@ func (p *Replayer) offer(m *member, e *change.Event) {
 	}
 	for _, s := range m.subs {
 		if r := s.replay; p.at.due(r) {
-			r.full, r.nth = true, p.at.nth
+			r.nth = p.at.nth
 			r.pos, r.lsn, r.xid = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid
+		}
+	}
+	p.stop(m)
+}
+
+// stop has a member's replays wait for room, those too that have nothing to send yet: they are not to overtake.
+func (p *Replayer) stop(m *member) {
+	for _, s := range m.subs {
+		if r := s.replay; r != nil && r.part {
+			r.full = true
 		}
 	}
 }
@@ -345,5 +400,4 @@ func (p *Replayer) Notice(n change.Notice) {
 			s.member.sink.Resync(n, s.req.Ref)
 		}
 	}
-	p.at.nth++
 }

@@ -144,24 +144,24 @@ func (p *Replayer) find() {
 // begin makes the list of those that take part in a step, and finds out whose messages may carry a cursor.
 func (p *Replayer) begin(list []*replay) []*replay {
 	p.at.sent = 0
-	list = slices.DeleteFunc(list, func(r *replay) bool { r.part = !r.gone() && !r.full; return !r.part })
-	first := map[*member]*replay{}
-	counts := map[*member]int32{}
+	list = slices.DeleteFunc(list, (*replay).idle)
+	p.c.seq++
 	for _, r := range list {
 		m := r.sub.member
-		if first[m] == nil {
-			first[m], m.newer = r, 0
+		if r.part = r.stage != reading || m.early == 0; !r.part {
+			continue // it is ahead of another that is not in memory yet
+		}
+		if m.step != p.c.seq {
+			m.step, m.first, m.alike, m.newer = p.c.seq, r, 0, 0
 		}
 		m.newer = max(m.newer, r.newer)
 		if r.stage == paging && r.mark.Cursor != p.after.Cursor {
 			m.newer = max(m.newer, 1) // the page's cursor is older than its own
 		}
-		if f := first[m]; r.pos == f.pos && r.nth == f.nth && r.lsn == f.lsn && r.xid == f.xid && r.mark.Cursor == f.mark.Cursor {
-			counts[m]++
+		if f := m.first; r.pos == f.pos && r.nth == f.nth && r.lsn == f.lsn && r.xid == f.xid && r.mark.Cursor == f.mark.Cursor {
+			m.alike++
 		}
-	}
-	for m, n := range counts {
-		m.even = n == m.replays
+		m.even = m.alike == m.replays
 	}
 	p.parts = list
 	return list
@@ -196,7 +196,7 @@ func (p *Replayer) read() bool {
 	p.sendFound()
 	from := uint64(math.MaxUint64)
 	for _, r := range c.active {
-		if !r.full {
+		if r.part && !r.full {
 			from = min(from, r.pos)
 		}
 	}
@@ -206,7 +206,7 @@ func (p *Replayer) read() bool {
 	n, ok := p.past.Memory.Read(from, p.records[:], p.places[:])
 	if !ok { // gone while it waited for its reader
 		for _, r := range c.active {
-			if r.pos == from {
+			if r.part && r.pos == from {
 				r.sub.member.sink.Slow()
 				c.live(r, 0)
 			}
@@ -221,7 +221,7 @@ func (p *Replayer) read() bool {
 	next := from + uint64(done)
 	for _, r := range c.active {
 		switch {
-		case r.full || r.gone():
+		case !r.part || r.full || r.gone():
 		case r.pos < next:
 			r.pos, r.nth = next, 0
 			fallthrough
@@ -237,11 +237,11 @@ func (p *Replayer) read() bool {
 // sendFound sends what those who looked back have found.
 func (p *Replayer) sendFound() {
 	for _, r := range p.c.active {
-		sink := r.sub.member.sink
-		for len(r.found) > 0 && !r.full {
+		m := r.sub.member
+		for len(r.found) > 0 && r.part && !r.full {
 			last := len(r.found) - 1
-			if !sink.Offer(r.found[last], p.c) {
-				r.full = true
+			if !m.sink.Offer(r.found[last], p.c) {
+				p.stop(m)
 				break
 			}
 			p.at.sent++

@@ -74,9 +74,13 @@ type member struct {
 	grants  []*name
 	subs    []*Subscription
 	replays int32 // subscriptions that are not live yet
+	early   int32 // of them, those that do not read from memory yet: the others wait
 	seq     uint64
 	bits    uint8
 	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
+	step    uint64 // of which alike and first are
+	first   *replay
+	alike   int32
 	newer   uint64 // but none that is older than their own: from this position on
 }
 
@@ -89,7 +93,7 @@ type Subscription struct {
 	at      []int32          // position in the list of each of the member's grants
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
-	began   uint64           // position of the first change after it was made
+	began   uint64           // place of the first event after it was made
 	since   *change.Snapshot // what it resumed from; nil where it did not
 }
 
@@ -107,8 +111,9 @@ type Channel struct {
 	index   map[place][]entry // of live subscriptions
 	past    map[place][]entry // of those that are still replaying
 	members map[Sink]*member
-	pending int           // subscriptions that are not live yet
-	pos     uint64        // of the newest change that was routed
+	pending int    // subscriptions that are not live yet
+	pos     uint64 // place of the next event to be routed: of its change, and in it
+	nth     int
 	cursor  string        // before which everything was routed
 	fresh   []*replay     // to be looked for in memory
 	lost    []*replay     // to be looked for, or read, in the outbox
@@ -155,10 +160,14 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.add(sink, grants, req)
-	c.enter(s)
 	if ack != nil {
 		sink.Send(ack)
 	}
+	if s.member.replays > 0 {
+		c.hold(s) // what it brings of a row has to come after what is replayed of it
+		return s
+	}
+	c.enter(s)
 	return s
 }
 
@@ -170,7 +179,7 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos + 1}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos}
 	m.subs = append(m.subs, s)
 	return s
 }
@@ -213,9 +222,7 @@ func (s *Subscription) Close() {
 	c.flush() // by the subscriptions and grants that it was judged by
 	c.leave(s)
 	if s.replay != nil {
-		s.replay = nil
-		m.replays--
-		c.pending--
+		c.drop(s.replay)
 	}
 	drop(c.topics, s.topic)
 	for i, other := range m.subs {
