@@ -32,6 +32,7 @@ type lane struct {
 	number  int
 	random  *rand.Rand
 	writers [laneWriters]*writer
+	keeper  *writer // of the time: its transactions are ticks and nothing else
 	client  *client
 	pad     string
 	there   [laneRows]bool // as committed
@@ -51,8 +52,8 @@ type writer struct {
 	held       [laneRows]bool // rows that it may have locked
 }
 
-// histories makes n histories in so many lanes.
-func histories(ctx context.Context, s *stage, n, lanes int) ([]figure, []string, error) {
+// histories makes n histories in so many lanes; how says what is particular about them.
+func histories(ctx context.Context, s *stage, n, lanes int, how string) ([]figure, []string, error) {
 	var done atomic.Int64
 	all := make([]*lane, lanes)
 	list := make([]*client, lanes)
@@ -75,15 +76,25 @@ func histories(ctx context.Context, s *stage, n, lanes int) ([]figure, []string,
 		})
 	}
 	failed := group.Wait()
+	took := time.Since(start)
 	crowd.stop()
 	t := crowd.tally()
-	name := fmt.Sprintf("%d generated histories in %d lanes: ", n, lanes)
+	outbox, err := s.metric("rowfeed_router_resumes_total", `source="outbox"`)
+	if err != nil {
+		return nil, nil, err
+	}
+	memory, err := s.metric("rowfeed_router_resumes_total", `source="memory"`)
+	if err != nil {
+		return nil, nil, err
+	}
+	name := fmt.Sprintf("%d generated histories in %d lanes%s: ", n, lanes, how)
 	figures := []figure{
 		count(name+"not as the model", int64(n)-done.Load(), 0), count(name+"twice on one connection", t.twice, 0),
 		count(name+"told to fetch afresh", t.resyncs+t.refused, 0),
 	}
 	notes := []string{fmt.Sprintf("%s%.0f s; %d events; %d connections, %d of them resumed; %d events came again and were dropped by id; "+
-		"%d times closed as a slow consumer.", name, time.Since(start).Seconds(), t.events, t.connections, t.resumed, t.repeats, t.slow)}
+		"%d times closed as a slow consumer; %.0f subscriptions went on from memory, %.0f from the outbox.",
+		name, took.Seconds(), t.events, t.connections, t.resumed, t.repeats, t.slow, memory, outbox)}
 	if failed != nil {
 		notes = append(notes, "First fault: "+failed.Error()+".")
 	}
@@ -102,6 +113,11 @@ func newLane(ctx context.Context, s *stage, number int) (*lane, error) {
 		}
 		l.writers[i] = &writer{conn: conn}
 	}
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.keeper = &writer{conn: conn}
 	l.client = &client{
 		name: fmt.Sprintf("lane %d", number), address: func() string { return s.address }, channel: "steps", topics: []string{""},
 		token: token(jwt.MapClaims{"user_id": number}),
@@ -231,10 +247,24 @@ func (l *lane) step(ctx context.Context, w *writer) error {
 		w.savepoints = w.savepoints[:last]
 		return l.exec(ctx, w, fmt.Sprintf("release s%d", last))
 	case n < 18:
-		return l.exec(ctx, w, "select rowfeed.tick()") // in an open transaction it commits late
+		return l.tick(ctx)
 	default:
 		return l.end(ctx, w, l.random.IntN(4) > 0)
 	}
+}
+
+// tick writes a place into the feed, or commits one that was written a while ago.
+func (l *lane) tick(ctx context.Context) error {
+	k := l.keeper
+	if k.open {
+		k.open = false
+		return l.exec(ctx, k, "commit")
+	}
+	if l.random.IntN(3) == 0 {
+		k.open = true
+		return l.exec(ctx, k, "begin; select rowfeed.tick()")
+	}
+	return l.exec(ctx, k, "select rowfeed.tick()")
 }
 
 // write changes a row that no other writer has locked.
@@ -360,7 +390,7 @@ func (l *lane) close() {
 		l.slow = 0
 		l.client.reading.Unlock()
 	}
-	for _, w := range l.writers {
+	for _, w := range append(l.writers[:], l.keeper) {
 		w.conn.Close(context.Background())
 	}
 }

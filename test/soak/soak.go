@@ -49,7 +49,13 @@ type scenario struct {
 var scenarios = []scenario{
 	{"killed", under("killed")}, {"terminated", under("terminated")}, {"crashed", under("crashed")}, {"cut", under("cut")},
 	{"histories", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
-		return histories(ctx, s, z.histories, z.lanes)
+		return histories(ctx, s, z.histories, z.lanes, "")
+	}},
+	{"paged", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		if err := s.shrink(ctx); err != nil {
+			return nil, nil, err
+		}
+		return histories(ctx, s, z.histories/4, z.lanes, ", most of the past read from the outbox")
 	}},
 	{"storm", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return storm(ctx, s, z.storm, z.rounds)
@@ -141,7 +147,7 @@ func (sc scenario) server() pgserver.Options {
 		return pgserver.Options{Durable: true, Settings: map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}}
 	case "storm":
 		return pgserver.Options{Durable: true, Settings: map[string]string{"log_statement": "all", "log_line_prefix": "%u|"}}
-	case "histories":
+	case "histories", "paged":
 		return pgserver.Options{}
 	default:
 		return pgserver.Options{Durable: true}

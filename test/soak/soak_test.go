@@ -16,6 +16,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(smallVariable) != "" { // this binary is a bridge too
+		if err := serveSmall(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
