@@ -41,7 +41,6 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting.Add(-1)
-	c.pos = e.Place.Pos
 	if len(c.members) == 0 {
 		return false
 	}
@@ -186,6 +185,9 @@ func (c *Channel) Notify(n change.Notice) {
 			if s.replay != nil {
 				c.interrupt(s.replay, n)
 				continue
+			}
+			if n.Resource == "" {
+				s.since = nil // something is missing of what it brought
 			}
 			if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
 				m.sink.Resync(n, s.req.Ref)

@@ -89,8 +89,7 @@ type Subscription struct {
 	at      []int32          // position in the list of each of the member's grants
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
-	began   uint64           // position of the first change after it was made
-	since   *change.Snapshot // what it resumed from; nil where it did not
+	since   *change.Snapshot // what it resumed from, and brought all that followed; nil where it did not
 }
 
 // Channel is the subscription index of one channel.
@@ -108,7 +107,6 @@ type Channel struct {
 	past    map[place][]entry // of those that are still replaying
 	members map[Sink]*member
 	pending int           // subscriptions that are not live yet
-	pos     uint64        // of the newest change that was routed
 	cursor  string        // before which everything was routed
 	fresh   []*replay     // to be looked for in memory
 	lost    []*replay     // to be looked for, or read, in the outbox
@@ -170,7 +168,7 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos + 1}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
 	m.subs = append(m.subs, s)
 	return s
 }
@@ -195,8 +193,12 @@ func (c *Channel) Regrant(sink Sink, grants []string) {
 	}
 	for _, s := range m.subs {
 		c.enter(s)
-		if s.replay != nil {
-			s.replay.found = nil // by the grants that are gone
+		s.since = nil // what it has brought was judged by the grants that are gone
+		if r := s.replay; r != nil {
+			r.found = nil
+			if r.stage > reading { // what lies farther back is not the newest
+				r.from.Rewind = 0
+			}
 		}
 	}
 }
