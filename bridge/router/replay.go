@@ -297,22 +297,34 @@ func (p *Replayer) offer(m *member, e *change.Event) {
 		p.c.Resumes.Replayed.Add(1)
 		return
 	}
+	p.stall(m)
 	for _, s := range m.subs {
-		if r := s.replay; p.at.due(r) {
-			r.nth = p.at.nth
-			r.pos, r.lsn, r.xid = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid
+		if r := s.replay; r != nil && r.part && p.reaches(r) {
+			r.pos, r.lsn, r.xid, r.nth = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid, p.at.nth
 		}
 	}
-	p.stop(m)
 }
 
-// stop has a member's replays wait for room, those too that have nothing to send yet: they are not to overtake.
-func (p *Replayer) stop(m *member) {
+// stall has all of a member's replays that are at hand wait for room: one that went on alone would overtake the others,
+// and with a cursor that vouches for what they have yet to bring.
+func (p *Replayer) stall(m *member) {
 	for _, s := range m.subs {
 		if r := s.replay; r != nil && r.part {
 			r.full = true
 		}
 	}
+}
+
+// reaches tells that the replay's place is not behind the event at hand: it has no more to bring before that.
+func (p *Replayer) reaches(r *replay) bool {
+	pos, at := p.at.place.Pos, p.at.record
+	switch {
+	case r.stage != reading && at.LSN == r.lsn && at.Xid == r.xid, r.stage == reading && pos == r.pos:
+		return r.nth <= p.at.nth
+	case r.stage != reading:
+		return at.After(r.lsn, r.xid)
+	}
+	return pos > r.pos
 }
 
 // keep notes an event for those who look back: newest first, those of one change in reverse.
@@ -331,19 +343,21 @@ func (p *Replayer) keep(m *member, e *change.Event) {
 	}
 }
 
-// covered tells whether another of the member's subscriptions has brought the event, or will.
+// covered tells whether another of the member's subscriptions has brought the event. Only one counts that has brought
+// all of the row's past that those have before them that the event is due for: with what came before it must come
+// what came after it, or the last that the client hears of the row is not the newest. So none does that has a where, to
+// which a row comes and goes, or that began at a later place.
 func (p *Replayer) covered(m *member, e *change.Event) bool {
 	if len(m.subs) == 1 {
 		return false
 	}
 	for _, s := range m.subs {
-		if p.at.due(s.replay) || p.c.sees(s, e) == 0 {
+		if s.since == nil || len(s.req.Where) > 0 || p.at.due(s.replay) || s.since.Over(p.at.record.Xid) || p.c.sees(s, e) == 0 {
 			continue
 		}
-		switch r := s.replay; {
-		case s.since != nil && s.since.Over(p.at.record.Xid):
-		case s.since == nil && p.at.place.Pos < s.began: // what it has of the past is no stretch
-		case r == nil || p.behind(r):
+		if (s.replay == nil || p.behind(s.replay)) && !slices.ContainsFunc(m.subs, func(o *Subscription) bool {
+			return p.at.due(o.replay) && (o.since == nil || o.since.Before(s.since))
+		}) {
 			return true
 		}
 	}
@@ -354,9 +368,9 @@ func (p *Replayer) covered(m *member, e *change.Event) bool {
 func (p *Replayer) behind(r *replay) bool {
 	switch {
 	case r.stage == reading && p.at.place.Pos > 0:
-		return p.at.place.Pos < r.pos
-	case r.stage == reading: // it has been through the outbox
-		return true
+		return p.at.place.Pos < r.pos || p.at.place.Pos == r.pos && p.at.nth < r.nth
+	case r.stage == reading: // it may have been through the outbox
+		return r.seen != nil && r.seen.Over(p.at.record.Xid)
 	case r.stage == paging:
 		return r.mark.Snapshot.Over(p.at.record.Xid)
 	}

@@ -191,6 +191,9 @@ func (c *Channel) Notify(n change.Notice) {
 				c.interrupt(s.replay, n)
 				continue
 			}
+			if n.Resource == "" {
+				s.since = nil // something is missing of what it brought
+			}
 			if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
 				m.sink.Resync(n, s.req.Ref)
 			}

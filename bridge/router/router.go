@@ -93,8 +93,7 @@ type Subscription struct {
 	at      []int32          // position in the list of each of the member's grants
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
-	began   uint64           // place of the first event after it was made
-	since   *change.Snapshot // what it resumed from; nil where it did not
+	since   *change.Snapshot // what it resumed from, and brought all that followed; nil where it did not
 }
 
 // Channel is the subscription index of one channel.
@@ -179,7 +178,7 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
 	m.subs = append(m.subs, s)
 	return s
 }
@@ -204,8 +203,12 @@ func (c *Channel) Regrant(sink Sink, grants []string) {
 	}
 	for _, s := range m.subs {
 		c.enter(s)
-		if s.replay != nil {
-			s.replay.found = nil // by the grants that are gone
+		s.since = nil // what it has brought was judged by the grants that are gone
+		if r := s.replay; r != nil {
+			r.found = nil
+			if r.stage > reading { // what lies farther back is not the newest
+				r.from.Rewind = 0
+			}
 		}
 	}
 }
