@@ -73,7 +73,8 @@ var (
 	routed     = describe("router_events_total", "Events that were routed.", "channel")
 	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
 	resumed    = describe("router_resumes_total",
-		"Subscriptions that began with the past, by where it was: memory, outbox, rewind; refused were told to fetch afresh.", "channel", "source")
+		"Subscriptions that began with the past, by where it was: memory, outbox, rewind; refused were told to fetch afresh.",
+		"channel", "source")
 	replayed  = describe("router_replayed_total", "Messages of the past handed to sessions.", "channel")
 	queries   = describe("router_replay_queries_total", "Queries of the outbox for those who came back.", "channel")
 	kept      = describe("source_history_changes", "Changes in memory for those who come back.", "channel")
