@@ -248,7 +248,7 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, gone horizon) (*tick, error) {
 	var text string
 	var row []string
-	err := conn.QueryRow(ctx, slotted(warmSQL, f.o.Schema, "xid > '0'"), f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
+	err := conn.QueryRow(ctx, slotted(warmSQL, f.o.Schema, "true order by xid desc limit $3"), f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

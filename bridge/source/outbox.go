@@ -31,6 +31,9 @@ var (
 // ErrGone says that part of what was asked for has been truncated away, or never was in this database.
 var ErrGone = errors.New("read outbox: what was asked for is gone")
 
+// tickChannel is where each tick is a second time, and nothing else is.
+const tickChannel = int16(0)
+
 // Bounds of a page.
 const (
 	pageChanges = 4096
@@ -48,6 +51,7 @@ type Outbox struct {
 	sql       map[string]string
 	conn      *pgx.Conn
 	relations map[int32]*change.Relation
+	reloaded  bool // for the page at hand
 	records   []change.Record
 	values    []byte
 }
@@ -65,10 +69,11 @@ func NewOutbox(f *Feed) *Outbox {
 	}
 	return &Outbox{feed: f, sql: map[string]string{
 		"lookup": slotted(lookupSQL, f.o.Schema, "xid = any ($2::text::xid8[])"),
-		"next":   slotted(nextSQL, f.o.Schema, since),
-		"first":  slotted(firstSQL, f.o.Schema, since),
+		"next":   slotted(nextSQL, f.o.Schema, since+" order by xid limit $3"),
+		"first":  slotted(firstSQL, f.o.Schema, since+" order by xid limit 64"),
 		"page":   render(strings.ReplaceAll(pageSQL, "{slots}", between()), f.o.Schema),
-		"older":  slotted(olderSQL, f.o.Schema, "xid < $2::text::xid8"),
+		"older": slotted(olderSQL, f.o.Schema, "xid < $2::text::xid8 and op <> 'k' and not xid = any ($3::text::xid8[]) "+
+			"and (xid, lsn) < ($4::text::xid8, $5::text::pg_lsn) order by xid desc, lsn desc limit $6"),
 	}}
 }
 
@@ -106,7 +111,7 @@ func (o *Outbox) Lookup(ctx context.Context, cursors []change.Cursor) ([]*change
 			found[change.Cursor{Xid: t.xid, Nonce: t.nonce}] = t.snapshot
 		}
 		return nil
-	}, o.feed.channel(), textXids(xids))
+	}, tickChannel, textXids(xids))
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +139,7 @@ func (o *Outbox) Next(ctx context.Context, after change.Mark) (next change.Mark,
 	}
 	xmax := strconv.FormatUint(after.Snapshot.Xmax, 10)
 	if err = o.query(ctx, "next", take, o.feed.channel(), xmax, pageChanges); err == nil && !ok {
-		err = o.query(ctx, "first", take, o.feed.channel(), xmax)
+		err = o.query(ctx, "first", take, tickChannel, xmax)
 	}
 	return next, ok, err
 }
@@ -177,7 +182,7 @@ func (o *Outbox) read(
 		}
 		o.records, o.values = o.records[:0], o.values[:0]
 	}
-	o.records, o.values = o.records[:0], o.values[:0]
+	o.records, o.values, o.reloaded = o.records[:0], o.values[:0], false
 	err = o.query(ctx, name, func(raw [][]byte) error {
 		if first {
 			first = false
@@ -225,10 +230,11 @@ func (o *Outbox) keep(ctx context.Context, raw [][]byte) error {
 		return err
 	}
 	r := o.relations[capture]
-	if r == nil {
+	if r == nil && !o.reloaded {
 		if err := o.reload(ctx); err != nil {
 			return err
 		}
+		o.reloaded = true
 		r = o.relations[capture]
 	}
 	copied := func(b []byte) []byte {

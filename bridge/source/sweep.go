@@ -46,7 +46,8 @@ const (
 	warmChanges = 50_000      // and no further than so many changes
 )
 
-// slotted fills in the schema and, for {slots}, the part of each table of the ring.
+// slotted fills in the schema and, for {slots}, the part of each table of the ring. A part that is wanted in order, up to a
+// limit, says so itself, else all of it is read.
 func slotted(sql, schema, what string) string {
 	parts := make([]string, slots)
 	for slot := range parts {

@@ -1,4 +1,4 @@
--- The first ticks since a snapshot, however many changes are before them. Parameters: channel; xmax.
+-- The first ticks since a snapshot, however many changes are before them. Parameters: the channel of ticks alone; xmax.
 select xid, new from (
 {slots}
 ) c

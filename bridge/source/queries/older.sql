@@ -8,6 +8,5 @@ select xid, lsn, at, capture, depth, op, old, new, false from (
   select * from (
 {slots}
   ) c
-  where not xid = any ($3::text::xid8[]) and (xid, lsn) < ($4::text::xid8, $5::text::pg_lsn)
   order by xid desc, lsn desc limit $6
 ) c

@@ -9,9 +9,12 @@ union all
   select *, sum(coalesce(pg_column_size(old), 0) + coalesce(pg_column_size(new), 0)) over (order by lsn, xid) as bytes,
          row_number() over (order by lsn, xid) as n, lead(xid) over (order by lsn, xid) is null as last
   from (
+    select * from (
 {slots}
+    ) c
+    where op <> 'k' and not xid = any ($5::text::xid8[]) and (lsn, xid) > ($6::text::pg_lsn, $7::text::xid8)
+    order by lsn, xid limit $8 + 1 -- not all that a transaction of a million rows has left
   ) c
-  where op <> 'k' and not xid = any ($5::text::xid8[]) and (lsn, xid) > ($6::text::pg_lsn, $7::text::xid8)
 ) c
 where n <= $8 and (n = 1 or bytes <= $9)
 order by lsn, xid)
