@@ -6,7 +6,7 @@ NPM_CI   := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test race client fuzz e2e bench demo build clean
+.PHONY: help setup fmt lint test race client fuzz e2e bench soak demo build clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s)
 bench: ## the figures of the README, against the floors
 	@scripts/setup.sh go postgres
 	go run ./test/bench
+
+soak: ## kill, cut and flood for twenty minutes: the figures of what is lost
+	@scripts/setup.sh go postgres
+	go run ./test/soak
 
 demo: ## the whole thing with nothing to set up: look at it live
 	@scripts/setup.sh go postgres

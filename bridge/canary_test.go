@@ -38,7 +38,13 @@ func TestDeafListener(t *testing.T) {
 	if n := metric(t, r, "rowfeed_source_listening"); n != 0 {
 		t.Error("listening, says the metric")
 	}
-	await(t, r, "rowfeed_source_missed_notifications_total", 1)
+	// A restarted listener has the outbox swept, and may find a change so.
+	for n := 0; metric(t, r, "rowfeed_source_missed_notifications_total") == 0; n++ {
+		if n == 30 {
+			t.Fatal("no missed notification was counted")
+		}
+		change(fmt.Sprint(n))
+	}
 	p.Mute.Store(false)
 	back := awaitReadiness(t, r, 2*rig.Limit, func(said string) bool { return said == "" })
 	change("c")
@@ -115,7 +121,7 @@ func TestForgedNotifications(t *testing.T) {
 		if what == "canaries" {
 			bound = int(took/time.Second) + 3*20 + 10
 		}
-		if sweeps > bound || late > time.Second {
+		if sweeps > bound || late > 3*time.Second {
 			t.Errorf("%s: %d sweeps in %v, at most %d were to be; a change came %v after its commit", what, sweeps, took, bound, late)
 		}
 		t.Logf("%s: 10,000 in %v: %d sweeps, a change was at most %v late", what, took, sweeps, late)

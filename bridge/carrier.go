@@ -30,7 +30,7 @@ func (c *carrier) Change(at change.Place, ch *change.Change) { c.channel.rules.A
 func (c *carrier) Settled(cursor string) { c.channel.router.Settle(cursor) }
 
 // Swept implements source.Handler.
-func (c *carrier) Swept() { c.channel.router.Flush() }
+func (c *carrier) Swept() { c.channel.router.Flush(c.channel.feed.History().End()) }
 
 // Lost implements source.Handler.
 func (c *carrier) Lost(reason string) {

@@ -28,5 +28,6 @@
 //	a rule fails on a row      counted, logged without row data, resync to those it concerns; other rules go on
 //	a slow reader              its queue is bounded: 4001, the others feel nothing
 //	SIGTERM                    readyz is false, sessions get 4000 over server.drain, then the process ends
-//	bridge killed              clients reconnect; triggers go on writing the outbox
+//	a client comes back        its cursor names a tick: what that does not see is replayed, then it is live
+//	bridge killed              likewise, to any node; triggers go on writing the outbox
 package bridge

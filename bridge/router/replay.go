@@ -105,12 +105,14 @@ func (c *Channel) Resume(sink Sink, grants []string, req Request, from From, ack
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.add(sink, grants, req)
+	for _, other := range s.member.subs {
+		if other != s && other.replay == nil && other.req.meets(req) {
+			c.leave(other)
+			c.hold(other)
+		}
+	}
 	r := &replay{sub: s, from: from, ack: ack}
-	s.replay = r
-	s.member.replays++
-	s.member.even = false
-	c.pending++
-	c.enter(s)
+	c.put(r)
 	if from.Cursor.Nonce == "" {
 		c.answer(r, false)
 		c.rewind(r)
@@ -119,6 +121,38 @@ func (c *Channel) Resume(sink Sink, grants []string, req Request, from From, ack
 	c.fresh = append(c.fresh, r)
 	ring(c.replays)
 	return s
+}
+
+// put makes a subscription one that is not live yet.
+func (c *Channel) put(r *replay) {
+	r.sub.replay = r
+	r.sub.member.replays++
+	r.sub.member.early++
+	r.sub.member.even = false
+	c.pending++
+	c.enter(r.sub)
+}
+
+// hold has a subscription that is in no index wait with what is live until the sink's replays have caught up: changes to
+// a row come in their order, whichever of its subscriptions brings them.
+func (c *Channel) hold(s *Subscription) {
+	r := &replay{sub: s}
+	c.put(r)
+	c.read(r, nil, max(s.from, c.pos, 1))
+	if r.pos == c.pos {
+		r.nth = c.nth
+	}
+}
+
+// meets tells whether an event may be for both requests, but for their where.
+func (q *Request) meets(other Request) bool {
+	switch {
+	case q.Resource == "" || other.Resource == "":
+		return true
+	case q.Resource != other.Resource:
+		return false
+	}
+	return !q.Keyed || !other.Keyed || q.Key == other.Key
 }
 
 // Settle tells before which cursor everything has been routed.
@@ -137,9 +171,10 @@ func (c *Channel) Settle(cursor string) {
 func (c *Channel) Cursor(sink Sink) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.members[sink]; m == nil || m.replays > 0 || len(c.run.messages) > 0 {
+	if m := c.members[sink]; m == nil || m.replays > 0 {
 		return ""
 	}
+	c.flush() // what is held back lies before the cursor, and has to come before it
 	return c.cursor
 }
 
@@ -181,6 +216,7 @@ func (c *Channel) answer(r *replay, resumed bool) {
 
 // read has a replay go on in memory.
 func (c *Channel) read(r *replay, seen *change.Snapshot, pos uint64) {
+	r.sub.member.early--
 	r.stage, r.seen, r.pos, r.nth = reading, seen, pos, 0
 	c.active = append(c.active, r)
 	ring(c.replays)
@@ -218,12 +254,22 @@ func (c *Channel) rewind(r *replay) {
 
 // live ends a replay: what is routed from a position on comes by itself.
 func (c *Channel) live(r *replay, from uint64) {
-	s := r.sub
-	c.leave(s)
-	s.replay, s.from = nil, from
-	s.member.replays--
+	c.leave(r.sub)
+	c.drop(r)
+	r.sub.from = from
+	c.enter(r.sub)
+}
+
+// drop has a replay be over.
+func (c *Channel) drop(r *replay) {
+	m := r.sub.member
+	r.sub.replay = nil
+	m.replays--
 	c.pending--
-	c.enter(s)
+	if r.stage != reading {
+		m.early--
+		ring(c.replays) // others of the member may have waited for it
+	}
 }
 
 // Event takes an event of the record at hand to those that it is due for.
@@ -251,12 +297,34 @@ func (p *Replayer) offer(m *member, e *change.Event) {
 		p.c.Resumes.Replayed.Add(1)
 		return
 	}
+	p.stall(m)
 	for _, s := range m.subs {
-		if r := s.replay; p.at.due(r) {
-			r.full, r.nth = true, p.at.nth
-			r.pos, r.lsn, r.xid = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid
+		if r := s.replay; r != nil && r.part && p.reaches(r) {
+			r.pos, r.lsn, r.xid, r.nth = p.at.place.Pos, p.at.record.LSN, p.at.record.Xid, p.at.nth
 		}
 	}
+}
+
+// stall has all of a member's replays that are at hand wait for room: one that went on alone would overtake the others,
+// and with a cursor that vouches for what they have yet to bring.
+func (p *Replayer) stall(m *member) {
+	for _, s := range m.subs {
+		if r := s.replay; r != nil && r.part {
+			r.full = true
+		}
+	}
+}
+
+// reaches tells that the replay's place is not behind the event at hand: it has no more to bring before that.
+func (p *Replayer) reaches(r *replay) bool {
+	pos, at := p.at.place.Pos, p.at.record
+	switch {
+	case r.stage != reading && at.LSN == r.lsn && at.Xid == r.xid, r.stage == reading && pos == r.pos:
+		return r.nth <= p.at.nth
+	case r.stage != reading:
+		return at.After(r.lsn, r.xid)
+	}
+	return pos > r.pos
 }
 
 // keep notes an event for those who look back: newest first, those of one change in reverse.
@@ -275,19 +343,21 @@ func (p *Replayer) keep(m *member, e *change.Event) {
 	}
 }
 
-// covered tells whether another of the member's subscriptions has brought the event, or will.
+// covered tells whether another of the member's subscriptions has brought the event. Only one counts that has brought
+// all of the row's past that those have before them that the event is due for: with what came before it must come
+// what came after it, or the last that the client hears of the row is not the newest. So none does that has a where, to
+// which a row comes and goes, or that began at a later place.
 func (p *Replayer) covered(m *member, e *change.Event) bool {
 	if len(m.subs) == 1 {
 		return false
 	}
 	for _, s := range m.subs {
-		if p.at.due(s.replay) || p.c.sees(s, e) == 0 {
+		if s.since == nil || len(s.req.Where) > 0 || p.at.due(s.replay) || s.since.Over(p.at.record.Xid) || p.c.sees(s, e) == 0 {
 			continue
 		}
-		switch r := s.replay; {
-		case s.since != nil && s.since.Over(p.at.record.Xid):
-		case s.since == nil && p.at.place.Pos < s.began: // what it has of the past is no stretch
-		case r == nil || p.behind(r):
+		if (s.replay == nil || p.behind(s.replay)) && !slices.ContainsFunc(m.subs, func(o *Subscription) bool {
+			return p.at.due(o.replay) && (o.since == nil || o.since.Before(s.since))
+		}) {
 			return true
 		}
 	}
@@ -298,9 +368,9 @@ func (p *Replayer) covered(m *member, e *change.Event) bool {
 func (p *Replayer) behind(r *replay) bool {
 	switch {
 	case r.stage == reading && p.at.place.Pos > 0:
-		return p.at.place.Pos < r.pos
-	case r.stage == reading: // it has been through the outbox
-		return true
+		return p.at.place.Pos < r.pos || p.at.place.Pos == r.pos && p.at.nth < r.nth
+	case r.stage == reading: // it may have been through the outbox
+		return r.seen != nil && r.seen.Over(p.at.record.Xid)
 	case r.stage == paging:
 		return r.mark.Snapshot.Over(p.at.record.Xid)
 	}
@@ -344,5 +414,4 @@ func (p *Replayer) Notice(n change.Notice) {
 			s.member.sink.Resync(n, s.req.Ref)
 		}
 	}
-	p.at.nth++
 }

@@ -87,8 +87,9 @@ func (c *Channel) Replay(ctx context.Context, past Past) error {
 		case <-c.replays:
 		}
 		began := time.Now()
-		for p.lookBack(ctx) || p.read() {
-			p.yield()
+		for more := true; more; p.yield() {
+			looked := p.lookBack(ctx)
+			more = p.read() || looked
 		}
 		// Those who come in the meantime share the next pass; and the feed has the processor too.
 		pause(ctx, min(2*time.Since(began), 100*time.Millisecond))
@@ -144,24 +145,24 @@ func (p *Replayer) find() {
 // begin makes the list of those that take part in a step, and finds out whose messages may carry a cursor.
 func (p *Replayer) begin(list []*replay) []*replay {
 	p.at.sent = 0
-	list = slices.DeleteFunc(list, func(r *replay) bool { r.part = !r.gone() && !r.full; return !r.part })
-	first := map[*member]*replay{}
-	counts := map[*member]int32{}
+	list = slices.DeleteFunc(list, (*replay).idle)
+	p.c.seq++
 	for _, r := range list {
 		m := r.sub.member
-		if first[m] == nil {
-			first[m], m.newer = r, 0
+		if r.part = r.stage != reading || m.early == 0; !r.part {
+			continue // it is ahead of another that is not in memory yet
+		}
+		if m.step != p.c.seq {
+			m.step, m.first, m.alike, m.newer = p.c.seq, r, 0, 0
 		}
 		m.newer = max(m.newer, r.newer)
 		if r.stage == paging && r.mark.Cursor != p.after.Cursor {
 			m.newer = max(m.newer, 1) // the page's cursor is older than its own
 		}
-		if f := first[m]; r.pos == f.pos && r.nth == f.nth && r.lsn == f.lsn && r.xid == f.xid && r.mark.Cursor == f.mark.Cursor {
-			counts[m]++
+		if f := m.first; r.pos == f.pos && r.nth == f.nth && r.lsn == f.lsn && r.xid == f.xid && r.mark.Cursor == f.mark.Cursor {
+			m.alike++
 		}
-	}
-	for m, n := range counts {
-		m.even = n == m.replays
+		m.even = m.alike == m.replays
 	}
 	p.parts = list
 	return list
@@ -193,10 +194,12 @@ func (p *Replayer) read() bool {
 		p.end()
 		c.active = slices.DeleteFunc(c.active, (*replay).idle)
 	}()
-	p.sendFound()
+	if !p.sendFound() {
+		return true
+	}
 	from := uint64(math.MaxUint64)
 	for _, r := range c.active {
-		if !r.full {
+		if r.part && !r.full {
 			from = min(from, r.pos)
 		}
 	}
@@ -206,7 +209,7 @@ func (p *Replayer) read() bool {
 	n, ok := p.past.Memory.Read(from, p.records[:], p.places[:])
 	if !ok { // gone while it waited for its reader
 		for _, r := range c.active {
-			if r.pos == from {
+			if r.part && r.pos == from {
 				r.sub.member.sink.Slow()
 				c.live(r, 0)
 			}
@@ -221,7 +224,7 @@ func (p *Replayer) read() bool {
 	next := from + uint64(done)
 	for _, r := range c.active {
 		switch {
-		case r.full || r.gone():
+		case !r.part || r.full || r.gone():
 		case r.pos < next:
 			r.pos, r.nth = next, 0
 			fallthrough
@@ -234,20 +237,24 @@ func (p *Replayer) read() bool {
 	return true
 }
 
-// sendFound sends what those who looked back have found.
-func (p *Replayer) sendFound() {
+// sendFound sends what those who looked back have found; false when there is more of it than a step may send.
+func (p *Replayer) sendFound() bool {
 	for _, r := range p.c.active {
-		sink := r.sub.member.sink
-		for len(r.found) > 0 && !r.full {
+		m := r.sub.member
+		for len(r.found) > 0 && r.part && !r.full {
+			if p.at.sent >= stepMessages {
+				return false
+			}
 			last := len(r.found) - 1
-			if !sink.Offer(r.found[last], p.c) {
-				r.full = true
+			if !m.sink.Offer(r.found[last], p.c) {
+				p.stall(m)
 				break
 			}
 			p.at.sent++
 			r.found = r.found[:last]
 		}
 	}
+	return true
 }
 
 // lookBack finds the newest events for those who want them, in memory as far as that goes; false when nobody does.
@@ -255,6 +262,7 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 	c := p.c
 	c.mu.Lock()
 	oldest, stop, ok := p.past.Memory.Oldest()
+	c.rewinds = slices.DeleteFunc(c.rewinds, (*replay).gone)
 	if len(c.rewinds) == 0 || !ok { // until there is a place in memory: the next tick rings
 		c.mu.Unlock()
 		return false
@@ -269,7 +277,8 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 	c.mu.Unlock()
 
 	limit := end - min(end-stop, rewindChanges)
-	for at := end; at > limit && slices.ContainsFunc(list, (*replay).need) && ctx.Err() == nil; {
+	more := true
+	for at := end; at > limit && more && ctx.Err() == nil; {
 		first := max(limit, at-min(at, stepChanges))
 		c.mu.Lock()
 		n, ok := p.past.Memory.Read(first, p.records[:at-first], p.places[:])
@@ -282,12 +291,14 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 		}
 		p.back = false
 		p.end()
+		more = slices.ContainsFunc(list, (*replay).need)
 		c.mu.Unlock()
 		p.yield()
 		if !ok {
 			break
 		}
 		at = first
+		p.read() // who looks far back must not keep those waiting who come back
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -352,18 +363,24 @@ func (p *Replayer) turn(ctx context.Context) (bool, error) {
 		}
 	}
 	c.mu.Unlock()
+	// Some of each: however many come with one kind of wish, the others get on.
+	busy := len(ask)+len(dig) > 0
 	if len(ask) > 0 {
-		return true, p.lookup(ctx, ask)
+		if err := p.lookup(ctx, ask); err != nil {
+			return true, err
+		}
 	}
 	if leader != nil {
-		if busy, err := p.page(ctx, leader); busy || err != nil {
-			return busy, err
+		paged, err := p.page(ctx, leader)
+		if err != nil {
+			return true, err
 		}
+		busy = busy || paged
 	}
 	if len(dig) > 0 {
 		return true, p.dig(ctx, dig)
 	}
-	return false, nil
+	return busy, nil
 }
 
 // known has a replay go on in memory where its place is there; c.mu is held.
@@ -523,8 +540,8 @@ func (p *Replayer) dig(ctx context.Context, list []*replay) error {
 	first := list[0]
 	list = slices.DeleteFunc(list, func(r *replay) bool { return r.mark.Cursor != first.mark.Cursor })
 	xid, lsn := first.mark.Snapshot.Xmax, uint64(math.MaxInt64)
-	more := true
-	for looked := 0; more && looked < rewindChanges && slices.ContainsFunc(list, (*replay).need); looked += stepChanges * 8 {
+	more, needed := true, true
+	for looked := 0; more && needed && looked < rewindChanges; looked += stepChanges * 8 {
 		var err error
 		more, err = p.past.Outbox.Older(ctx, first.mark, xid, lsn, stepChanges*8, func(records []*change.Record) bool {
 			for part := range slices.Chunk(records, stepChanges) {
@@ -537,10 +554,11 @@ func (p *Replayer) dig(ctx context.Context, list []*replay) error {
 				}
 				p.back = false
 				p.end()
+				needed = slices.ContainsFunc(list, (*replay).need)
 				c.mu.Unlock()
 				p.yield()
 			}
-			return true
+			return needed
 		})
 		if err != nil {
 			return err

@@ -41,7 +41,10 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting.Add(-1)
-	c.pos = e.Place.Pos
+	if e.Place.Pos != c.pos {
+		c.pos, c.nth = e.Place.Pos, 0
+	}
+	c.nth++
 	if len(c.members) == 0 {
 		return false
 	}
@@ -73,10 +76,11 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	return queued
 }
 
-// Flush hands out what Route has held back: nothing more is at hand.
-func (c *Channel) Flush() {
+// Flush hands out what Route has held back: nothing more is at hand. next is the position of the next change.
+func (c *Channel) Flush(next uint64) {
 	c.mu.Lock()
 	c.flush()
+	c.pos, c.nth = next, 0
 	c.mu.Unlock()
 	c.wake()
 }
@@ -186,6 +190,9 @@ func (c *Channel) Notify(n change.Notice) {
 			if s.replay != nil {
 				c.interrupt(s.replay, n)
 				continue
+			}
+			if n.Resource == "" {
+				s.since = nil // something is missing of what it brought
 			}
 			if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
 				m.sink.Resync(n, s.req.Ref)

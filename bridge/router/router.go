@@ -3,6 +3,17 @@
 //
 // A Channel is used by one routing goroutine and by any number of sessions that come and go. Its lock is held while an
 // event is handed out; sinks must therefore never wait, and must not call back.
+//
+// A subscription that begins with something of the past (Resume) is in an index of its own until it is live. Two
+// goroutines of the channel (Replay) take all such subscriptions together through the feed's memory, and, for what is
+// older, through the outbox, in steps for each of which the lock is taken. A sink that has no room is left where it is
+// until it has. Once nothing is left between a subscription and what is being routed, it changes over to the live index
+// under the same lock; events of changes that it has been sent are passed over by their position.
+//
+//	resume ──► finding ──► reading (memory) ──► live
+//	              └──► asking ──► paging (outbox) ──┘ reading
+//	rewind ──► rewinding (memory, backwards) ──► reading
+//	              └──► digging (outbox, backwards) ──┘
 package router
 
 import (
@@ -63,9 +74,13 @@ type member struct {
 	grants  []*name
 	subs    []*Subscription
 	replays int32 // subscriptions that are not live yet
+	early   int32 // of them, those that do not read from memory yet: the others wait
 	seq     uint64
 	bits    uint8
 	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
+	step    uint64 // of which alike and first are
+	first   *replay
+	alike   int32
 	newer   uint64 // but none that is older than their own: from this position on
 }
 
@@ -78,8 +93,7 @@ type Subscription struct {
 	at      []int32          // position in the list of each of the member's grants
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
-	began   uint64           // position of the first change after it was made
-	since   *change.Snapshot // what it resumed from; nil where it did not
+	since   *change.Snapshot // what it resumed from, and brought all that followed; nil where it did not
 }
 
 // Channel is the subscription index of one channel.
@@ -96,8 +110,9 @@ type Channel struct {
 	index   map[place][]entry // of live subscriptions
 	past    map[place][]entry // of those that are still replaying
 	members map[Sink]*member
-	pending int           // subscriptions that are not live yet
-	pos     uint64        // of the newest change that was routed
+	pending int    // subscriptions that are not live yet
+	pos     uint64 // place of the next event to be routed: of its change, and in it
+	nth     int
 	cursor  string        // before which everything was routed
 	fresh   []*replay     // to be looked for in memory
 	lost    []*replay     // to be looked for, or read, in the outbox
@@ -144,10 +159,14 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.add(sink, grants, req)
-	c.enter(s)
 	if ack != nil {
 		sink.Send(ack)
 	}
+	if s.member.replays > 0 {
+		c.hold(s) // what it brings of a row has to come after what is replayed of it
+		return s
+	}
+	c.enter(s)
 	return s
 }
 
@@ -159,7 +178,7 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: c.pos + 1}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
 	m.subs = append(m.subs, s)
 	return s
 }
@@ -184,8 +203,12 @@ func (c *Channel) Regrant(sink Sink, grants []string) {
 	}
 	for _, s := range m.subs {
 		c.enter(s)
-		if s.replay != nil {
-			s.replay.found = nil // by the grants that are gone
+		s.since = nil // what it has brought was judged by the grants that are gone
+		if r := s.replay; r != nil {
+			r.found = nil
+			if r.stage > reading { // what lies farther back is not the newest
+				r.from.Rewind = 0
+			}
 		}
 	}
 }
@@ -202,9 +225,7 @@ func (s *Subscription) Close() {
 	c.flush() // by the subscriptions and grants that it was judged by
 	c.leave(s)
 	if s.replay != nil {
-		s.replay = nil
-		m.replays--
-		c.pending--
+		c.drop(s.replay)
 	}
 	drop(c.topics, s.topic)
 	for i, other := range m.subs {

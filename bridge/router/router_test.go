@@ -155,7 +155,7 @@ func TestDeliversWhatMayBeSeen(t *testing.T) {
 			oracle := &fields{strings.TrimSuffix(f.was, `"`), strings.TrimSuffix(f.now, ".0")}
 			flushed := rnd.IntN(4) == 0
 			if flushed {
-				c.Flush()
+				c.Flush(0)
 			}
 			for sink, p := range people {
 				p.due = append(p.due, p.expects(e, oracle)...)
@@ -248,7 +248,7 @@ func TestRulesOfTwoChannels(t *testing.T) {
 		c.Subscribe(sink, grant, Request{}, nil)
 		for range 2 {
 			c.Route(&change.Event{Channel: name, Resource: "r", Key: "1", Op: change.Insert, Now: grant, Body: &fields{now: "1"}})
-			c.Flush()
+			c.Flush(0)
 		}
 	}
 	if m := sink.got; m[0].Rule != m[1].Rule || m[1].Rule == m[2].Rule || m[2].Rule != m[3].Rule {

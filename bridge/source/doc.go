@@ -10,12 +10,16 @@
 // a crash of the server gives the ids of unflushed transactions out again, and a tick is known to be flushed. What it
 // has delivered since that tick is remembered and not delivered again.
 //
+// What a feed has handed on it keeps for a while (History), and each tick that it has swept is a place there from which a
+// subscriber can go on: the cursor. What is older is in the outbox (Outbox), to be read from tick to tick.
+//
 // What happens when:
 //
 //	connection lost            reconnect with jitter, 100 ms to 5 s; go on from the last tick; nothing lost, nothing twice
 //	notification lost          found by the next heartbeat, counted as missed
 //	listener hears nothing     a canary does not come back: not ready, and the listener is restarted until one does
 //	forged notifications       coalesced; a flood that finds nothing is slowed to a sweep each 10 ms
+//	unflushed commits undone   what was handed on of them is not found again: other_epoch
 //	another server or database other_epoch: subscribers are told to fetch afresh
 //	the server put back        the last tick is not there: likewise
 //	removed and installed      found by the next sweep, before it reads a row: likewise

@@ -59,10 +59,11 @@ type Outbox struct {
 // NewOutbox makes one for the feed's channel.
 func NewOutbox(f *Feed) *Outbox {
 	const since = "xid >= $2::text::xid8"
-	range6 := func() string { // what began since, and what was in progress then
+	between := func() string { // what began since, and what was in progress then
 		both := []string{}
 		for slot := range slots {
-			both = append(both, slotPart(f.o.Schema, slot, since+" and xid < $4::text::xid8"), slotPart(f.o.Schema, slot, "xid = any ($3::text::xid8[])"))
+			both = append(both, slotPart(f.o.Schema, slot, since+" and xid < $4::text::xid8"),
+				slotPart(f.o.Schema, slot, "xid = any ($3::text::xid8[])"))
 		}
 		return strings.Join(both, "\n    union all\n")
 	}
@@ -70,7 +71,7 @@ func NewOutbox(f *Feed) *Outbox {
 		"lookup": slotted(lookupSQL, f.o.Schema, "xid = any ($2::text::xid8[])"),
 		"next":   slotted(nextSQL, f.o.Schema, since+" order by xid limit $3"),
 		"first":  slotted(firstSQL, f.o.Schema, since+" order by xid limit 64"),
-		"page":   render(strings.ReplaceAll(pageSQL, "{slots}", range6()), f.o.Schema),
+		"page":   render(strings.ReplaceAll(pageSQL, "{slots}", between()), f.o.Schema),
 		"older": slotted(olderSQL, f.o.Schema, "xid < $2::text::xid8 and op <> 'k' and not xid = any ($3::text::xid8[]) "+
 			"and (xid, lsn) < ($4::text::xid8, $5::text::pg_lsn) order by xid desc, lsn desc limit $6"),
 	}}
@@ -146,7 +147,9 @@ func (o *Outbox) Next(ctx context.Context, after change.Mark) (next change.Mark,
 // Page reads the changes between two places in the order of their capture, from behind a position on, as many as make a
 // page, and hands them on in slices; they are good until take returns. It stops when take returns false. more tells
 // that there are others behind it.
-func (o *Outbox) Page(ctx context.Context, after, until change.Mark, lsn, xid uint64, take func([]*change.Record) bool) (more bool, err error) {
+func (o *Outbox) Page(
+	ctx context.Context, after, until change.Mark, lsn, xid uint64, take func([]*change.Record) bool,
+) (more bool, err error) {
 	return o.read(ctx, "page", after.Snapshot, take, o.feed.channel(), strconv.FormatUint(after.Snapshot.Xmax, 10),
 		textXids(after.Snapshot.Xip), strconv.FormatUint(until.Snapshot.Xmax, 10), textXids(until.Snapshot.Xip),
 		textLSN(lsn), strconv.FormatUint(xid, 10), pageChanges, pageBytes)
@@ -154,14 +157,18 @@ func (o *Outbox) Page(ctx context.Context, after, until change.Mark, lsn, xid ui
 
 // Older reads up to n of the changes that lie before a place, the newest first, from before a transaction and position
 // on.
-func (o *Outbox) Older(ctx context.Context, before change.Mark, xid, lsn uint64, n int, take func([]*change.Record) bool) (more bool, err error) {
+func (o *Outbox) Older(
+	ctx context.Context, before change.Mark, xid, lsn uint64, n int, take func([]*change.Record) bool,
+) (more bool, err error) {
 	return o.read(ctx, "older", nil, take, o.feed.channel(), strconv.FormatUint(min(before.Snapshot.Xmax, xid+1), 10),
 		textXids(before.Snapshot.Xip), strconv.FormatUint(xid, 10), textLSN(lsn), n)
 }
 
 // read hands on the changes of a query whose first row holds what was truncated away: nothing is read since a snapshot
 // that something is gone of, nor, where there is none, of what may be incomplete.
-func (o *Outbox) read(ctx context.Context, name string, since *change.Snapshot, take func([]*change.Record) bool, args ...any) (more bool, err error) {
+func (o *Outbox) read(
+	ctx context.Context, name string, since *change.Snapshot, take func([]*change.Record) bool, args ...any,
+) (more bool, err error) {
 	going := true
 	var gone horizon
 	first := true

@@ -1,6 +1,6 @@
 /**
  * Remembers which events were handed out, and when: `mark` answers with the clock of the last time, so that a handler
- * which came later still gets what is sent again for its sake. Bounded; the oldest are forgotten first. The bound is
+ * which came later and asked for the past still gets what is sent again for its sake. Bounded; the oldest are forgotten first. The bound is
  * for what may come twice: all that a connection was sent after its newest cursor, which a long replay without one makes
  * many. A remembered id costs some 100 bytes.
  */

@@ -17,6 +17,7 @@ interface Entry {
   readonly handlers: Map<Handler, number> // and the clock at which each came
   live: boolean // the bridge has said `subscribed` on some connection
   resuming: boolean // on this one it was given a cursor to go on from
+  rewinding: boolean // and here it was asked to begin in the past
   refused: boolean // and that it won't on this one
 }
 
@@ -41,7 +42,8 @@ export class Topics {
     let entry = this.#entries.get(name)
     if (entry === undefined) {
       const ref = this.#ref()
-      entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false, refused: false }
+      entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false,
+        rewinding: rewind !== undefined, refused: false }
       this.#entries.set(name, entry)
       this.#send(subscribeFrame(entry))
     }
@@ -60,12 +62,17 @@ export class Topics {
     if (!others) this.#cursors.delete(channel) // it would vouch for what nobody listened to
   }
 
-  /** Subscribes all over again, on a new connection; what was live before goes on from the channel's cursor. */
+  /**
+   * Subscribes all over again, on a new connection, and goes on from each channel's cursor. Also what is new does: were
+   * it live at once, what has just changed would come before what the others missed, and they would hear it too.
+   */
   resubscribe(): void {
     for (const entry of this.#entries.values()) {
       entry.refused = false
-      const cursor = entry.live ? this.#cursors.get(entry.topic.channel) : undefined
+      const past = !entry.live && entry.rewind !== undefined
+      const cursor = past ? undefined : this.#cursors.get(entry.topic.channel)
       entry.resuming = cursor !== undefined
+      entry.rewinding = cursor === undefined && entry.rewind !== undefined
       this.#send(subscribeFrame(entry, cursor))
     }
   }
@@ -90,12 +97,13 @@ export class Topics {
 
   #event(event: EventFrame): boolean {
     if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
-    const before = this.#seen.mark(event.id, this.#clock) ?? -1
-    for (const { topic, handlers } of [...this.#entries.values()]) {
+    const before = this.#seen.mark(event.id, this.#clock)
+    for (const { topic, handlers, rewinding } of [...this.#entries.values()]) {
+      if (before !== undefined && !rewinding) continue
       const seen = seenThrough(topic, event)
       if (seen === undefined) continue
       for (const [handler, since] of [...handlers]) {
-        if (since > before && handlers.has(handler)) call(() => handler.onEvent(seen), this.#report)
+        if (since > (before ?? -1) && handlers.has(handler)) call(() => handler.onEvent(seen), this.#report)
       }
     }
     return true

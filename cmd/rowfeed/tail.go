@@ -152,6 +152,7 @@ type tail struct {
 	wait    func(ctx context.Context, attempt int) error
 
 	cursor string // of the newest event, to resume from
+	seen   recent // events that were printed: a resumed connection begins with some of them
 }
 
 // run prints events until ctx ends (nil) or coming back is of no use (an error that says what to do).
@@ -167,6 +168,9 @@ func (t *tail) run(ctx context.Context) error {
 		}
 		if ever = true; opened {
 			attempt = 0
+		}
+		if opened && t.cursor == "" {
+			err = fmt.Errorf("%w: what happens until it is back is not shown", err)
 		}
 		fmt.Fprintf(t.notes, "rowfeed: %s: reconnecting\n", err)
 		if err := t.wait(ctx, attempt); err != nil {

@@ -117,18 +117,53 @@ func (t *tail) read(ctx context.Context, conn *websocket.Conn) error {
 			return t.closed(err)
 		}
 		var head struct {
+			ID     string `json:"id"`
 			Cursor string `json:"cursor"`
 		}
 		if err := json.Unmarshal(frame, &head); err != nil {
 			return &finalError{"the peer sends something that is not rowfeed's protocol: check --url"}
 		}
-		if err := t.printer.print(frame); err != nil {
-			return &finalError{fmt.Sprintf("write event: %v", err)}
+		if !t.seen.add(head.ID) {
+			if err := t.printer.print(frame); err != nil {
+				return &finalError{fmt.Sprintf("write event: %v", err)}
+			}
 		}
 		if head.Cursor != "" {
 			t.cursor = head.Cursor // only now: what was not shown is not vouched for
 		}
 	}
+}
+
+// recentLimit bounds the ids that are remembered: some 100 bytes each.
+const recentLimit = 50_000
+
+// recent remembers the ids that came last. The zero value is ready to use.
+type recent struct {
+	ids   map[string]struct{}
+	order []string // a ring
+	next  int
+}
+
+// add tells whether the id is among them, and remembers it.
+func (r *recent) add(id string) (known bool) {
+	if id == "" {
+		return false
+	}
+	if _, known = r.ids[id]; known {
+		return true
+	}
+	if r.ids == nil {
+		r.ids = map[string]struct{}{}
+	}
+	if len(r.order) < recentLimit {
+		r.order = append(r.order, id)
+	} else {
+		delete(r.ids, r.order[r.next])
+		r.order[r.next] = id
+		r.next = (r.next + 1) % recentLimit
+	}
+	r.ids[id] = struct{}{}
+	return false
 }
 
 // closed makes an error of the end of a connection, final where the protocol says not to come back.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestTailResumesAndStops(t *testing.T) {
 	t.Parallel()
 	address, requests := serve(t,
 		script{frames: []string{approved, moved}, code: 4001, reason: "slow_consumer"},
-		script{frames: []string{gone}},
+		script{frames: []string{moved, gone}},
 		script{frames: []string{added}, code: 4005, reason: "resync"},
 		script{code: 4000, reason: "draining"},
 		script{code: websocket.StatusGoingAway},
@@ -127,6 +128,27 @@ func TestTailResumesAndStops(t *testing.T) {
 	}
 	if n := strings.Count(notes.String(), ": reconnecting\n"); n != 5 {
 		t.Errorf("notes:\n%s", notes.String())
+	}
+	if n := strings.Count(notes.String(), ": what happens until it is back is not shown: "); n != 3 { // without a cursor
+		t.Errorf("notes:\n%s", notes.String())
+	}
+}
+
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	var r recent
+	for i := range 2*recentLimit + 7 {
+		if id := strconv.Itoa(i); r.add(id) || !r.add(id) {
+			t.Fatalf("%s: not remembered", id)
+		}
+	}
+	if len(r.ids) != recentLimit || !r.add(strconv.Itoa(recentLimit+7)) || r.add(strconv.Itoa(recentLimit+6)) {
+		t.Errorf("%d ids, not the last ones", len(r.ids))
+	}
+	for range 2 {
+		if r.add("") {
+			t.Error("a frame without an id counts as an event")
+		}
 	}
 }
 

@@ -35,6 +35,12 @@ async function listen({ url, token }) {
     (counts[name][data.id] ??= []).push(data.n);
     seen.events++;
   }, { onResync: ({ reason }) => seen.resyncs.push(`${name}: ${reason}`) });
+  // late is what a page adds while it has no connection: live at once, it would be told of what is new before the
+  // others have heard what they missed.
+  window.late = (name) => {
+    counts[name] = {};
+    hear(name, { where: { id: [...Array(30).keys(), 30, name] } });
+  };
   hear('all', {});
   hear('some', { resource: 'counters', where: { id: [3, 4, 5] } });
   hear('one', { resource: 'counters', key: 4 });
@@ -54,6 +60,7 @@ test('a bridge that is killed again and again: the library hands out every chang
     const before = await page.evaluate(() => window.seen.events);
     await page.waitForFunction((n) => window.seen.events >= n, before + BETWEEN);
     await stage.kill();
+    await page.evaluate((name) => window.late(name), `late ${kill}`);
     await stage.serve();
     await page.waitForFunction((n) => window.seen.connections > n, kill);
   }
@@ -68,6 +75,11 @@ test('a bridge that is killed again and again: the library hands out every chang
   assert.deepEqual(counts.all, whole(Object.keys(record)));
   assert.deepEqual(counts.some, whole(['3', '4', '5']));
   assert.deepEqual(counts.one, whole(['4']));
+  for (let kill = 1; kill <= KILLS; kill++) {
+    for (const [id, list] of Object.entries(counts[`late ${kill}`])) {
+      assert.deepEqual(list, counts.all[id].slice(-list.length), `late ${kill}`);
+    }
+  }
   assert.ok(subscribed.length >= 3 + 3 * KILLS);
   for (const { ref, resumed } of subscribed.slice(3)) assert.ok(resumed, `subscription ${ref} was not resumed`);
 });

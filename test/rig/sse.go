@@ -38,7 +38,10 @@ func (r *Rig) Events(t testing.TB, path, token string, header ...string) *Stream
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
-	return r.Stream(t, http.MethodGet, path, h, "")
+	s := r.Stream(t, http.MethodGet, path, h, "")
+	s.buffer = h.Get("Last-Event-ID") // what an EventSource came back with it keeps until it hears another
+	s.ID = s.buffer
+	return s
 }
 
 // Subscribe opens POST /sse with the subscriptions, a JSON array's elements, and reads the welcome.

@@ -37,7 +37,13 @@ type client struct {
 	log      []arrival // what came for the first time, in order
 	versions map[version]struct{}
 	tally    tally
+	answered int   // subscriptions of this connection
+	stale    bool  // was told to fetch afresh and has not yet
 	ended    error // a fault of the protocol, after which the client does not come back
+
+	// afresh reads what there is, as a client does that was told to; nil: what was missed is missed.
+	afresh func(ctx context.Context) ([]version, error)
+	known  map[version]struct{} // what was read so
 
 	reading sync.Mutex // held while the client is not to read
 }
@@ -48,6 +54,7 @@ type version struct{ row, at int }
 type arrival struct {
 	version
 	mark string
+	told int // how often the client had been told to fetch afresh by then
 }
 
 // tally counts what happened to a client.
@@ -83,8 +90,8 @@ func (c *client) run(ctx context.Context) {
 		case errors.As(err, &closed) && closed.Code == 4001:
 			c.tally.slow++
 		case errors.As(err, &closed) && closed.Code == 4005:
+			c.cursors, c.stale = nil, true
 			c.tally.resyncs++
-			c.cursors = nil
 		case errors.As(err, &closed) && closed.Code >= 4500:
 			c.ended = fmt.Errorf("%s: closed for good: %w", c.name, err)
 		default:
@@ -111,13 +118,18 @@ func (c *client) converse(ctx context.Context) error {
 	defer func() { _ = conn.CloseNow() }()
 	conn.SetReadLimit(64 << 20)
 	c.mu.Lock()
-	c.conn = conn
+	c.conn, c.answered = conn, 0
 	c.tally.connections++
+	stale := c.stale
 	c.mu.Unlock()
+	if stale { // a plain endpoint: the subscription is live once it is open
+		if err := c.fetch(ctx); err != nil {
+			return err
+		}
+	}
 	seen := map[string]struct{}{}
 	for {
-		c.reading.Lock() //nolint:staticcheck // an empty section waits for whoever holds it
-		c.reading.Unlock()
+		c.turn()
 		_, text, err := conn.Read(ctx)
 		if err != nil {
 			return err
@@ -128,6 +140,12 @@ func (c *client) converse(ctx context.Context) error {
 	}
 }
 
+// turn waits until the client may read.
+func (c *client) turn() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+}
+
 func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -135,7 +153,7 @@ func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, erro
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, addr)
 		if err == nil && c.smallRead {
-			err = conn.(*net.TCPConn).SetReadBuffer(4096)
+			err = conn.(*net.TCPConn).SetReadBuffer(128 << 10)
 		}
 		return conn, err
 	}}
@@ -153,7 +171,7 @@ func (c *client) dial(ctx context.Context, cursor string) (*websocket.Conn, erro
 	}
 	conn, res, err := websocket.Dial(ctx, target, o)
 	if err != nil && res != nil && res.StatusCode < 500 {
-		c.fail(fmt.Errorf("handshake refused: %s", res.Status))
+		return nil, c.fail(fmt.Errorf("handshake refused: %s", res.Status))
 	}
 	return conn, err
 }
@@ -189,6 +207,11 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, text []byte, c
 		}
 	case "error":
 		return c.fail(fmt.Errorf("error frame: %s", f.Code))
+	case "resync":
+		c.mu.Lock()
+		c.tally.resyncs++
+		c.mu.Unlock()
+		return c.fetch(ctx)
 	default:
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -197,17 +220,34 @@ func (c *client) frame(ctx context.Context, conn *websocket.Conn, text []byte, c
 	return nil
 }
 
+// fetch does what a client has to that was told to fetch afresh. Its subscription is live meanwhile.
+func (c *client) fetch(ctx context.Context) error {
+	if c.afresh == nil {
+		return nil
+	}
+	list, err := c.afresh(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, v := range list {
+		c.known[v], c.versions[v] = struct{}{}, struct{}{}
+	}
+	c.stale = false
+	return nil
+}
+
 // take notes what a frame says; c.mu is held.
 func (c *client) take(f *frame, given string, seen map[string]struct{}) {
 	switch {
 	case f.Type == "subscribed":
+		c.answered++
 		if f.Resumed {
 			c.tally.resumed++
 		} else if given != "" {
 			c.tally.refused++
 		}
-	case f.Type == "resync":
-		c.tally.resyncs++
 	case f.Type == "heartbeat":
 		c.place(f.Cursors[c.channel])
 	case strings.HasSuffix(f.Type, "_changed"):
@@ -231,7 +271,7 @@ func (c *client) event(f *frame, seen map[string]struct{}) {
 		return
 	}
 	seen[f.ID], c.ids[f.ID] = struct{}{}, struct{}{}
-	a := arrival{version{f.Data.ID, 2 * f.Data.N}, f.Data.Mark}
+	a := arrival{version{f.Data.ID, 2 * f.Data.N}, f.Data.Mark, c.tally.resyncs}
 	if f.Op == "delete" {
 		a.at++
 	}
@@ -239,8 +279,11 @@ func (c *client) event(f *frame, seen map[string]struct{}) {
 	c.versions[a.version] = struct{}{}
 }
 
-// place takes a cursor that was received.
+// place takes a cursor that was received. Until all subscriptions are answered it does not speak for those that are not.
 func (c *client) place(cursor string) {
+	if c.path == "" && c.answered < len(c.topics) {
+		return
+	}
 	if n := len(c.cursors); cursor == "" || n > 0 && c.cursors[n-1] == cursor {
 		return
 	}

@@ -20,7 +20,7 @@ func gather(ctx context.Context, clients []*client) *crowd {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	for _, c := range clients {
-		c.ids, c.versions = map[string]struct{}{}, map[version]struct{}{}
+		c.ids, c.versions, c.known = map[string]struct{}{}, map[version]struct{}{}, map[version]struct{}{}
 		all.Go(func() { c.run(ctx) })
 	}
 	return &crowd{clients: clients, stop: func() { cancel(); all.Wait() }}

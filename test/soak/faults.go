@@ -16,20 +16,22 @@ import (
 type attack struct {
 	name  string
 	fault func(ctx context.Context, s *stage, l *load, p *proxy) error
+
+	undoes bool // it may undo what was committed and delivered
 }
 
 var attacks = map[string]attack{
-	"killed": {"bridge killed by SIGKILL", func(ctx context.Context, s *stage, _ *load, _ *proxy) error {
+	"killed": {name: "bridge killed by SIGKILL", fault: func(ctx context.Context, s *stage, _ *load, _ *proxy) error {
 		if err := s.crash(); err != nil {
 			return err
 		}
 		return s.start(ctx)
 	}},
-	"terminated": {"all backends of the bridge terminated", func(ctx context.Context, s *stage, _ *load, _ *proxy) error {
+	"terminated": {name: "all backends of the bridge terminated", fault: func(ctx context.Context, s *stage, _ *load, _ *proxy) error {
 		return s.exec(ctx, "postgres", "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", bridgeRole)
 	}},
-	"crashed": {"PostgreSQL killed by SIGQUIT among unflushed transactions", crashServer},
-	"cut": {"connections cut in mid-message", func(ctx context.Context, s *stage, _ *load, p *proxy) error {
+	"crashed": {name: "PostgreSQL killed by SIGQUIT among unflushed transactions", fault: crashServer, undoes: true},
+	"cut": {name: "connections cut in mid-message", fault: func(ctx context.Context, s *stage, _ *load, p *proxy) error {
 		p.cutting.Store(true)
 		defer p.cutting.Store(false)
 		was := p.cuts.Load()
@@ -76,7 +78,7 @@ func (o ordeal) run(ctx context.Context, s *stage) ([]figure, []string, error) {
 	for i := range list {
 		list[i] = &client{
 			name: fmt.Sprintf("client %d", i), address: p.address, channel: "items", topics: []string{""},
-			token: token(jwt.MapClaims{"user_id": i + 1, "roles": []string{"all"}}),
+			token: token(jwt.MapClaims{"user_id": i + 1, "roles": []string{"all"}}), afresh: s.readItems,
 		}
 	}
 	list[8].path, list[9].path = "/items", "/items/items"
@@ -111,6 +113,14 @@ func (o ordeal) run(ctx context.Context, s *stage) ([]figure, []string, error) {
 	took := time.Since(start)
 	l.stop()
 	late := s.beacon(ctx, all, -1) // told below by what is lost
+	if o.undoes {
+		committed, _, err := s.readLedger(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		// What was undone is told after the sweep that finds it gone; judged below.
+		_ = all.await(ctx, "resync", 10*time.Second, func(c *client) (bool, error) { return committed.judge(c, l).untold == 0, nil })
+	}
 	all.stop()
 	return o.figures(ctx, s, l, p, all, took, late)
 }
@@ -163,6 +173,11 @@ func (o ordeal) figures(ctx context.Context, s *stage, l *load, p *proxy, all *c
 	if err != nil {
 		return nil, nil, err
 	}
+	// What a crash has undone, subscribers are told of as resync; else nobody has to hear one.
+	told, again := 0.0, 0.0
+	if o.undoes {
+		told, again = none, none
+	}
 	var v verdict
 	for _, c := range all.clients {
 		v.add(committed.judge(c, l))
@@ -170,14 +185,16 @@ func (o ordeal) figures(ctx context.Context, s *stage, l *load, p *proxy, all *c
 	t := all.tally()
 	name := fmt.Sprintf("%s %d times under %.0f changes/s, %d clients: ", o.name, o.times, float64(total)/took.Seconds(), clients)
 	figures := []figure{
-		count(name+"lost", v.lost, 0), count(name+"twice", v.twice+t.twice, 0), count(name+"out of order in a row", v.disorder, 0),
-		count(name+"never committed", v.foreign, 0), count(name+"told to fetch afresh", t.resyncs+t.refused, 0),
+		count(name+"lost", v.lost, 0), count(name+"twice", v.twice, 0), count(name+"out of order in a row", v.disorder, 0),
+		count(name+"never committed", v.foreign, 0), count(name+"told to fetch afresh", t.resyncs+t.refused, told),
+		count(name+"ids that came again on one connection", t.twice, again),
 	}
 	note := fmt.Sprintf("%s: %d committed changes, %d events; %d connections, %d cut, %d by the proxy, %d resumed; %d events came again "+
 		"after a resume and were dropped by id; %d transactions rolled back, %d committed late.",
 		o.name, total, t.events, t.connections, t.cut, p.cuts.Load(), t.resumed, t.repeats, l.rolledBack.Load(), l.late.Load())
-	if v.undone > 0 {
-		figures = append(figures, count(name+"events of changes that the crash undid", v.undone, none))
+	if o.undoes {
+		figures = append(figures, count(name+"events of changes that the crash undid", v.undone, none),
+			count(name+"of these, after which the client was not told to fetch afresh", v.untold, 0))
 	}
 	notes := []string{note}
 	if v.first != "" {

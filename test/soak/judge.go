@@ -40,12 +40,13 @@ type verdict struct {
 	disorder int // came after a later one of its row
 	foreign  int // was never committed
 	undone   int // of transactions that did not wait for the disk, committed then and undone by a crash
+	untold   int // of these, those after which the client was not told to fetch afresh
 	first    string
 }
 
 func (v *verdict) add(o verdict) {
 	v.lost, v.twice, v.disorder = v.lost+o.lost, v.twice+o.twice, v.disorder+o.disorder
-	v.foreign, v.undone = v.foreign+o.foreign, v.undone+o.undone
+	v.foreign, v.undone, v.untold = v.foreign+o.foreign, v.undone+o.undone, v.untold+o.untold
 	if v.first == "" {
 		v.first = o.first
 	}
@@ -74,6 +75,10 @@ func (l ledger) judge(c *client, by *load) (v verdict) {
 		switch {
 		case (!ok || mark != a.mark) && hasty:
 			v.undone++
+			if a.told == c.tally.resyncs {
+				v.untold++
+				v.note("undone and not told", c, a)
+			}
 			continue
 		case !ok || mark != a.mark:
 			v.foreign++
@@ -90,11 +95,23 @@ func (l ledger) judge(c *client, by *load) (v verdict) {
 	}
 	for _, states := range l {
 		for _, a := range states {
-			if !got[a.version] {
+			if _, fetched := c.known[a.version]; !got[a.version] && !fetched {
 				v.lost++
 				v.note("lost", c, a)
 			}
 		}
 	}
 	return v
+}
+
+// readItems reads what a client reads that fetches afresh: every state that is committed.
+func (s *stage) readItems(ctx context.Context) ([]version, error) {
+	committed, _, err := s.readLedger(ctx)
+	var all []version
+	for _, states := range committed {
+		for _, a := range states {
+			all = append(all, a.version)
+		}
+	}
+	return all, err
 }

@@ -101,6 +101,20 @@ func (p *process) ready(ctx context.Context) error {
 	return nil
 }
 
+// shrink has a bridge take its place that remembers little.
+func (p *process) shrink(ctx context.Context) error {
+	if err := p.crash(); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own program: %w", err)
+	}
+	p.program = self
+	p.environ = append(p.environ, fmt.Sprintf("%s=%d", smallVariable, smallMemory))
+	return p.start(ctx)
+}
+
 // crash kills the process and waits until it is gone.
 func (p *process) crash() error {
 	if err := p.kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {

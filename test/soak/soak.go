@@ -23,11 +23,21 @@ type sizes struct {
 	rate  float64       // changes a second
 	calm  time.Duration // between two faults
 	held  time.Duration // late transactions
+
+	histories, lanes int
+	storm, rounds    int // clients that come back at once
+	mute             int // clients that never read
+	flood, outbox    int // rows
+	open             time.Duration
 }
 
 var (
-	full  = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second}
-	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond}
+	full = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second,
+		histories: 10_000, lanes: 16, storm: 10_000, rounds: 3,
+		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute}
+	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond,
+		histories: 320, lanes: 8, storm: 500, rounds: 1,
+		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second}
 )
 
 // scenario attacks something and returns its figures and what is to be said about them.
@@ -38,6 +48,27 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{"killed", under("killed")}, {"terminated", under("terminated")}, {"crashed", under("crashed")}, {"cut", under("cut")},
+	{"histories", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return histories(ctx, s, z.histories, z.lanes, "")
+	}},
+	{"paged", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		if err := s.shrink(ctx); err != nil {
+			return nil, nil, err
+		}
+		return histories(ctx, s, z.histories/4, z.lanes, ", most of the past read from the outbox")
+	}},
+	{"storm", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return storm(ctx, s, z.storm, z.rounds)
+	}},
+	{"mute", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return mute(ctx, s, z.mute, z.rounds)
+	}},
+	{"flood", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return flood(ctx, s, z.flood, z.rounds)
+	}},
+	{"sweep", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return sweeping(ctx, s, z.outbox, z.rounds, z.open)
+	}},
 }
 
 func under(name string) func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
@@ -101,7 +132,7 @@ func run(ctx context.Context, w, progress io.Writer, only []string, z sizes) err
 func (sc scenario) attempt(ctx context.Context, program string, z sizes) ([]figure, []string, error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	s, err := newStage(ctx, program, pgserver.Options{Durable: true, Settings: sc.settings()})
+	s, err := newStage(ctx, program, sc.server())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,12 +140,18 @@ func (sc scenario) attempt(ctx context.Context, program string, z sizes) ([]figu
 	return sc.run(ctx, s, z)
 }
 
-// settings are the server's: what is not flushed at once stays so for long.
-func (sc scenario) settings() map[string]string {
-	if sc.name == "crashed" {
-		return map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
+// server returns the server that a scenario wants.
+func (sc scenario) server() pgserver.Options {
+	switch sc.name {
+	case "crashed": // what is not flushed at once stays so for long
+		return pgserver.Options{Durable: true, Settings: map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}}
+	case "storm":
+		return pgserver.Options{Durable: true, Settings: map[string]string{"log_statement": "all", "log_line_prefix": "%u|"}}
+	case "histories", "paged":
+		return pgserver.Options{}
+	default:
+		return pgserver.Options{Durable: true}
 	}
-	return nil
 }
 
 func names() (all []string) {

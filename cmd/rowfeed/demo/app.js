@@ -153,7 +153,7 @@ const REASONS = {
   drift: 'A table’s columns have changed',
   rule_error: 'A row’s visibility could not be worked out',
   grants_changed: 'What you may see has changed',
-  reconnected: 'The connection was lost before there was a place to go on from',
+  reconnected: 'The connection was lost before the page had been told a place to go on from',
 };
 
 let explained = { text: '', until: 0 };

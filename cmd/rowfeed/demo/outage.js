@@ -115,9 +115,9 @@ export class Outage {
     const line = (look, text, value) => h(`li.${look}`, {}, text, value && h('time', {}, value));
     const lines = [line('done', 'Back online, away for', span(this.#length))];
     if (this.#meanwhile) lines.push(line('none', 'Committed meanwhile, by everybody', count(this.#meanwhile)));
+    if (this.#missed) lines.push(line('done', 'Missed here and sent now, each once', count(this.#missed)));
+    else if (!this.#afresh) lines.push(line('none', `None of it was ${this.#user.first}’s to see`));
     if (this.#afresh) lines.push(line('wrong', this.#afresh));
-    else if (this.#missed) lines.push(line('done', 'Missed here and sent now, each once', count(this.#missed)));
-    else lines.push(line('none', `None of it was ${this.#user.first}’s to see`));
     if (this.#again) lines.push(line('none', 'Sent a second time and left out', count(this.#again)));
     $('outage-trace').replaceChildren(...lines);
   }

@@ -48,7 +48,8 @@ export class Wire {
     const about = frame.resource ? `${frame.resource}/${frame.resource_id ?? ''}` : frame.channel ?? frame.ref ?? '';
     const up = [h('span', { 'aria-hidden': 'true' }, '↑ '), h('span.sr', {}, 'Sent: ')];
     const place = frame.resumed ? 'resumed' : sent && frame.cursor ? 'from cursor' : null;
-    const type = h('span.type', {}, sent && h('span.sent', {}, up), frame.type ?? '', ' ', h('i', {}, about), place && h('em', {}, place));
+    const type = h('span.type', {}, sent && h('span.sent', {}, up), frame.type ?? '', ' ', h('i', {}, about),
+      place && h('em', {}, place));
     const bytes = `${count(new TextEncoder().encode(text).length)} bytes`;
     const summary = h('summary', { title: `${about}, ${bytes}` }, type, h('span.when', {}, time(new Date())));
     const details = h('details', {}, summary);

@@ -1,0 +1,122 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/jackc/pgx/v5"
+)
+
+// Clients that never read: each has rows of its own, so that none of what waits for it is shared.
+const (
+	muteRows   = 60
+	muteBytes  = 8 << 10 // of a row: all of them nearly fill a session's queue
+	muteRounds = 5       // updates of each row in a round
+	mutePause  = 40 * time.Millisecond
+)
+
+// mute measures what a client costs that shakes hands and then reads nothing, and whether others feel it.
+func mute(ctx context.Context, s *stage, clients, rounds int) ([]figure, []string, error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "insert into parcel select o * 1000 + i, o, 0, repeat('x', $3) from generate_series(1, $1) o, "+
+		"generate_series(1, $2) i", clients, muteRows, muteBytes); err != nil {
+		return nil, nil, fmt.Errorf("fill table: %w", err)
+	}
+	p, err := newProbe(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.close()
+	name := fmt.Sprintf("%d clients that never read, %d KB for each: ", clients, muteRows*muteRounds*muteBytes>>10)
+	cost := figure{name: name + "peak of the bridge's memory each, over that with clients that read", unit: "KB", bar: 1024}
+	alone := figure{name: name + "the same over that of the bridge at rest", unit: "KB", bar: none}
+	p99 := figure{name: name + "p99 of another channel's events, in times of that with clients that read", unit: "×", bar: 1.5}
+	with := figure{name: name + "that p99", unit: "ms", bar: none}
+	for round := range rounds + 1 {
+		var peak, rest [2]int
+		var late [2]float64
+		for i := range 2 {
+			silent := (i+round)%2 == 1
+			at := 0
+			if silent {
+				at = 1
+			}
+			if peak[at], rest[at], late[at], err = hush(ctx, s, conn, p, clients, silent); err != nil {
+				return nil, nil, err
+			}
+		}
+		if round == 0 {
+			continue // memory and plans warm up
+		}
+		cost.values = append(cost.values, float64(peak[1]-peak[0])/float64(clients))
+		alone.values = append(alone.values, float64(peak[1]-rest[1])/float64(clients))
+		p99.values, with.values = append(p99.values, late[1]/late[0]), append(with.values, late[1])
+	}
+	return []figure{cost, alone, p99, with}, nil, nil
+}
+
+// hush connects the clients, changes their rows, and returns the bridge's memory in kilobytes, at its peak and before,
+// and the probe's p99.
+func hush(ctx context.Context, s *stage, conn *pgx.Conn, p *probe, count int, silent bool) (peak, rest int, p99 float64, err error) {
+	clients := make([]*raw, count)
+	for i := range clients {
+		clients[i] = &raw{
+			number: i + 1, token: token(jwt.MapClaims{"user_id": i + 1}), heard: func([]byte) error { return nil },
+			subscribe: `{"type":"subscribe","ref":"1","channel":"parcels"}`,
+		}
+	}
+	w, err := newSwarm(clients, s.address)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer w.close()
+	w.buffer = 4096
+	if !silent {
+		w.buffer = 0
+	}
+	if _, err := w.connect(ctx, func(r *raw) bool { return r.subscribed }); err != nil {
+		return 0, 0, 0, err
+	}
+	if rest, err = s.memory("VmRSS"); err != nil {
+		return 0, 0, 0, err
+	}
+	if err := s.resetPeak(); err != nil {
+		return 0, 0, 0, err
+	}
+	reading, stop := context.WithCancel(ctx)
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for !silent && w.read(reading, time.Now().Add(patience), func(*raw) {}) == nil {
+			continue
+		}
+	}()
+	took, err := p.while(ctx, func() error {
+		for range muteRounds {
+			for o := range count {
+				if _, err := conn.Exec(ctx, "update parcel set n = n + 1 where owner = $1", o+1); err != nil {
+					return fmt.Errorf("change rows: %w", err)
+				}
+				if err := pause(ctx, mutePause); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	stop()
+	<-read
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	peak, err = s.memory("VmHWM")
+	return peak, rest, quantile(took, 0.99), err
+}
