@@ -225,7 +225,7 @@ func (d *direct) remembered(c change.Cursor) (list []*change.Record, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	room := make([]*change.Record, 100)
+	room := make([]*change.Record, d.feed.History().End())
 	n, ok := d.feed.History().Read(from, room, make([]change.Place, len(room)))
 	for _, r := range room[:n] {
 		if !m.Snapshot.Over(r.Xid) {
