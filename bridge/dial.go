@@ -87,7 +87,6 @@ func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error)
 		// The sweep's plan must be the index's from the first row on, whatever the statistics say of a young table.
 		c.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 		c.RuntimeParams["enable_seqscan"] = "off"
-		c.RuntimeParams["enable_sort"] = "off"
 		c.RuntimeParams["max_parallel_workers_per_gather"] = "0"
 		c.RuntimeParams["jit"] = "off"
 		// What a DBA limits for the ERP's sessions would end a sweep of many rows again and again, or the listener.

@@ -63,6 +63,9 @@ type replay struct {
 // gone tells that the subscription ended, or went live, meanwhile.
 func (r *replay) gone() bool { return r.sub.replay != r }
 
+// held tells that the subscription is for what is live, and only waits for others of its sink.
+func (r *replay) held() bool { return !r.from.Past() }
+
 // idle tells that there is nothing to do for it until its sink has room.
 func (r *replay) idle() bool { return r.gone() || r.full }
 
@@ -356,7 +359,7 @@ func (p *Replayer) covered(m *member, e *change.Event) bool {
 			continue
 		}
 		if (s.replay == nil || p.behind(s.replay)) && !slices.ContainsFunc(m.subs, func(o *Subscription) bool {
-			return p.at.due(o.replay) && (o.since == nil || o.since.Before(s.since))
+			return p.at.due(o.replay) && !o.replay.held() && (o.since == nil || o.since.Before(s.since))
 		}) {
 			return true
 		}

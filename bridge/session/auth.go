@@ -112,10 +112,19 @@ func (s *Session) renew(old, who *audience.Identity) {
 			c.Regrant(s, who.Grants)
 		}
 	}
+	notices := make([]*change.Message, len(channels))
+	for i, c := range channels {
+		s.srv.Stats.Resyncs.Add(1)
+		notices[i] = resyncFrame(change.Notice{Channel: c.Name(), Reason: "grants_changed"}, "")
+	}
 	s.mu.Lock()
-	s.q.dropEvents()
+	if s.closing != 0 {
+		notices = nil // nothing may follow the close frame
+	}
+	s.q.replaceEvents(notices)
+	kick := s.wantsWriter()
 	s.mu.Unlock()
-	for _, c := range channels {
-		s.Resync(change.Notice{Channel: c.Name(), Reason: "grants_changed"}, "")
+	if kick {
+		s.srv.schedule(s, true)
 	}
 }

@@ -125,17 +125,59 @@ func TestRenewalDropsWhatWaits(t *testing.T) {
 	m.Op = change.Insert
 	s.Send(pongFrame)
 	s.Send(m)
+	s.Send(heartbeatMessage("e:1:x")) // which vouches for it
 	s.renew(s.identity(), &audience.Identity{User: "1", Expires: time.Now().Add(time.Hour)})
 	s.drain()
 	var got string
-	for !strings.Contains(got, "grants_changed") {
+	for !strings.Contains(got, "e:1:x") {
 		f, err := p.r.ReadString('}')
 		if err != nil {
 			t.Fatal(err)
 		}
 		got += f
 	}
-	if strings.Contains(got, "secret") || !strings.Contains(got, "pong") {
-		t.Errorf("want the answer and no event, got %q", got)
+	pong, resync := strings.Index(got, "pong"), strings.Index(got, "grants_changed")
+	if strings.Contains(got, "secret") || pong < 0 || resync < pong || resync > strings.Index(got, "heartbeat") {
+		t.Errorf("want the answer, the resync in place of the event, and the heartbeat, got %q", got)
+	}
+}
+
+func heartbeatMessage(cursor string) *change.Message {
+	return change.NewMessage(64, func(b []byte) []byte { return append(b, heartbeatText([][2]string{{"c", cursor}})...) })
+}
+
+// A heartbeat that was made before a subscription came, whose past is yet to be sent, does not vouch for it.
+func TestHeartbeatMadeBefore(t *testing.T) {
+	t.Parallel()
+	srv, addr := setup(t, 0)
+	p := dial(t, addr, "1")
+	s := srv.session(t)
+	c := srv.channels["c"]
+	s.enroll(c, router.Request{Ref: "1"}, router.From{}, nil)
+	c.Router.Settle("e:2:x")
+	m := s.heartbeat(map[string]*change.Message{})
+	if !strings.Contains(string(m.Payload()), "e:2:x") || !s.sendIf(s.resumes, m) {
+		t.Fatalf("got %s", m.Payload())
+	}
+	p.expect("e:2:x")
+	before := s.resumes
+	s.enroll(c, router.Request{Ref: "2"}, router.From{Cursor: change.Cursor{Epoch: "e", Xid: 1, Nonce: "x"}}, nil)
+	if s.sendIf(before, m) {
+		t.Error("vouches for what is yet to be sent")
+	}
+	s.sendHeartbeat(map[string]*change.Message{})
+	p.expect(`"cursors":{}`)
+}
+
+// Nothing of the past is read for who is leaving.
+func TestLeavingHasNoRoom(t *testing.T) {
+	t.Parallel()
+	srv, addr := setup(t, 0)
+	dial(t, addr, "1")
+	s := srv.session(t)
+	if c := srv.channels["c"].Router; !s.Offer(pongFrame, c) {
+		t.Error("no room in an empty queue")
+	} else if s.Slow(); s.Offer(pongFrame, c) {
+		t.Error("room behind the close frame")
 	}
 }

@@ -110,6 +110,9 @@ func (s *Session) subscribe(f *clientFrame) {
 func (s *Session) enroll(c Channel, req router.Request, from router.From, ack func(resumed bool) *change.Message) {
 	grants := s.identity().Grants
 	if from.Past() {
+		s.mu.Lock()
+		s.resumes++ // before it is registered: see sendHeartbeat
+		s.mu.Unlock()
 		s.keep(c.Router.Resume(s, grants, req, from, ack))
 		return
 	}

@@ -51,10 +51,23 @@ func (s *Session) beat(now time.Time, frames map[string]*change.Message) {
 		return
 	}
 	if !s.plain && s.identity() != nil {
-		s.Send(s.heartbeat(frames))
+		s.sendHeartbeat(frames)
 	}
 	s.Send(pingFrame)
 }
+
+// sendHeartbeat sends the frame with the cursors of the session's channels: not after the answer to a subscription that
+// came meanwhile and has a past yet to be sent, for which they do not vouch.
+func (s *Session) sendHeartbeat(frames map[string]*change.Message) {
+	s.mu.Lock()
+	resumes := s.resumes
+	s.mu.Unlock()
+	if !s.sendIf(resumes, s.heartbeat(frames)) {
+		s.Send(emptyHeartbeat)
+	}
+}
+
+var emptyHeartbeat = change.NewMessage(64, func(b []byte) []byte { return append(b, heartbeatText(nil)...) })
 
 // heartbeat returns the frame with the cursors of the session's channels.
 func (s *Session) heartbeat(frames map[string]*change.Message) *change.Message {

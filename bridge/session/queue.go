@@ -1,6 +1,10 @@
 package session
 
-import "nalar.internal/rowfeed/bridge/change"
+import (
+	"slices"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
 
 // Bounds of what may wait for one socket. Messages are shared, so the bytes are counted as if each queue held its own:
 // what a slow reader can keep alive.
@@ -119,6 +123,10 @@ func (q *queue) takeApart(first int) {
 				whole = append(whole, q.items[first:first+i]...)
 			}
 			whole = append(whole, m.Parts()...)
+			q.bytes -= q.size(m)
+			for _, part := range m.Parts() { // each has an id in a stream, of which the whole has one
+				q.bytes += q.size(part)
+			}
 		}
 	}
 	if whole != nil {
@@ -174,19 +182,27 @@ func (q *queue) begun() int {
 	return q.head + q.inflight
 }
 
-// dropEvents drops the events that have not begun to leave; answers and control frames stay.
-func (q *queue) dropEvents() {
-	keep := q.begun()
-	for _, m := range q.items[keep:] {
-		if m.Op != 0 {
-			q.bytes -= q.size(m)
-			continue
-		}
-		q.items[keep] = m
-		keep++
+// replaceEvents drops the events that have not begun to leave, and has the notices take the place of the first: nothing
+// that vouches for what was dropped comes before them. Answers and control frames stay.
+func (q *queue) replaceEvents(notices []*change.Message) {
+	first := q.begun()
+	rest := slices.Clone(q.items[first:])
+	place := slices.IndexFunc(rest, func(m *change.Message) bool { return m.Op != 0 })
+	if place < 0 {
+		place = len(rest)
 	}
-	clear(q.items[keep:])
-	q.items = q.items[:keep]
+	clear(q.items[first:])
+	q.items = append(append(q.items[:first], rest[:place]...), notices...)
+	for _, m := range rest[place:] {
+		if m.Op == 0 {
+			q.items = append(q.items, m)
+		} else {
+			q.bytes -= q.size(m)
+		}
+	}
+	for _, m := range notices {
+		q.bytes += q.size(m)
+	}
 }
 
 // cut drops all that has not begun to leave.

@@ -81,7 +81,7 @@ func TestQueueMergeSparesBegun(t *testing.T) {
 	if q.len() != 2 || q.items[q.head] != first {
 		t.Errorf("want the half-written one and the newest, got %d", q.len())
 	}
-	q.dropEvents()
+	q.replaceEvents(nil)
 	if q.len() != 1 || q.items[q.head] != first || q.bytes != len(first.Frame()) {
 		t.Errorf("want the half-written one only, got %d of %d bytes", q.len(), q.bytes)
 	}
@@ -180,6 +180,27 @@ func TestQueueTakesApart(t *testing.T) {
 	}
 	if n := q.advance(first - 5); n != 2 || q.len() != 2 {
 		t.Errorf("the joined message counts %d, %d are left", n, q.len())
+	}
+}
+
+// In a stream the parts of a joined message have more ids than the whole: the bytes that are counted are those that are
+// there.
+func TestQueueTakesStreamsApart(t *testing.T) {
+	t.Parallel()
+	q := queue{sse: true}
+	for range 3 {
+		parts := []*change.Message{message("a", change.Update, change.Whole, true, 10), message("b", change.Update, change.Whole, true, 10)}
+		for _, m := range parts {
+			m.Cursor = "e:1:x"
+		}
+		q.append(change.Join(parts))
+	}
+	q.merge()
+	for q.len() > 0 {
+		q.advance(len(q.views(nil, 1)[0]))
+	}
+	if q.bytes != 0 {
+		t.Errorf("an empty queue counts %d bytes", q.bytes)
 	}
 }
 

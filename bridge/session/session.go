@@ -40,6 +40,7 @@ type Session struct {
 	subs      []*router.Subscription
 	who       *audience.Identity // nil until authenticated
 	hungry    []*router.Channel  // that have more of the past than there was room for
+	resumes   int                // how often it has asked for something of the past
 	q         queue
 	scheduled bool // a writer or a drain goroutine has it
 	attached  bool // the socket is there
@@ -68,18 +69,15 @@ func (s *Session) Queue(m *change.Message) {
 // Offer queues a message of the past where there is room for it. If there is not, the channel hears when there is.
 func (s *Session) Offer(m *change.Message, c *router.Channel) bool {
 	s.mu.Lock()
-	if s.closing == 0 && !s.q.room(m) {
+	if s.closing != 0 || !s.q.room(m) { // who is leaving has none any more: nothing is read for them
 		if !slices.Contains(s.hungry, c) {
 			s.hungry = append(s.hungry, c)
 		}
 		s.mu.Unlock()
 		return false
 	}
-	ready := false
-	if s.closing == 0 {
-		s.q.append(m)
-		ready = s.wantsWriter()
-	}
+	s.q.append(m)
+	ready := s.wantsWriter()
 	s.mu.Unlock()
 	if ready {
 		s.srv.schedule(s, false)
@@ -89,7 +87,7 @@ func (s *Session) Offer(m *change.Message, c *router.Channel) bool {
 
 // fed returns the channels that wait for room, when there is some; s.mu is held.
 func (s *Session) fed() []*router.Channel {
-	if s.hungry == nil || s.q.bytes > lowBytes || s.q.len() > lowLen {
+	if s.hungry == nil || s.closing != 0 || s.q.bytes > lowBytes || s.q.len() > lowLen {
 		return nil
 	}
 	hungry := s.hungry
@@ -110,11 +108,27 @@ func (s *Session) Slow() {
 	}
 }
 
+// sendIf sends a message made when the session had asked for the past so many times, if it has not done so since.
+func (s *Session) sendIf(resumes int, m *change.Message) bool {
+	s.mu.Lock()
+	same := s.resumes == resumes
+	ready := same && s.queueLocked(m)
+	s.mu.Unlock()
+	if ready {
+		s.srv.schedule(s, true)
+	}
+	return same
+}
+
 // queue never waits: a session whose queue passes its bounds is closed with slow_consumer. It tells whether the session
 // is to be handed to a writer.
 func (s *Session) queue(m *change.Message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.queueLocked(m)
+}
+
+func (s *Session) queueLocked(m *change.Message) bool {
 	if s.closing != 0 {
 		return false
 	}

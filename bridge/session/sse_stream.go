@@ -47,7 +47,7 @@ func (s *Session) beatStream(frames map[string]*change.Message) {
 		m, _ := s.pathBeat(frames)
 		s.Send(m)
 	default:
-		s.Send(s.heartbeat(frames))
+		s.sendHeartbeat(frames)
 	}
 }
 

@@ -252,8 +252,13 @@ func (f *Feed) hello(ctx context.Context, conn *pgx.Conn) (*sweeper, error) {
 func (f *Feed) oldTick(ctx context.Context, conn *pgx.Conn, gone horizon) (*tick, error) {
 	var text string
 	var row []string
-	warm := slotted(warmSQL, f.o.Schema, "true order by xid desc limit $3")
-	err := conn.QueryRow(ctx, warm, f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local enable_sort = off"); err != nil { // see Outbox.query
+			return err
+		}
+		sql := slotted(warmSQL, f.o.Schema, "true order by xid desc limit $3")
+		return tx.QueryRow(ctx, sql, f.channel(), warmth.Seconds(), warmChanges).Scan(&text, &row)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -92,19 +92,13 @@ func (o *Outbox) Lookup(ctx context.Context, cursors []change.Cursor) ([]*change
 		xids[i] = c.Xid
 	}
 	var gone horizon
-	first := true
 	found := map[change.Cursor]*change.Snapshot{}
-	err := o.query(ctx, "lookup", func(raw [][]byte) error {
-		xid, row, err := xidAndRow(raw)
-		if err != nil {
+	err := o.query(ctx, "lookup", func(raw [][]byte) (err error) {
+		if gone, err = goneOf(raw, 4); err != nil || raw[2] == nil {
 			return err
 		}
-		if first {
-			first = false
-			if len(row) != 1 {
-				return errRow
-			}
-			gone, err = horizonOf(xid, string(row[0]))
+		xid, row, err := xidAndRow(raw[2:])
+		if err != nil {
 			return err
 		}
 		if t, err := tickOf(xid, row); err == nil {
@@ -164,14 +158,12 @@ func (o *Outbox) Older(
 		textXids(before.Snapshot.Xip), strconv.FormatUint(xid, 10), textLSN(lsn), n)
 }
 
-// read hands on the changes of a query whose first row holds what was truncated away: nothing is read since a snapshot
-// that something is gone of, nor, where there is none, of what may be incomplete.
+// read hands on the changes of a query whose rows hold what was truncated away: nothing is read since a snapshot that
+// something is gone of, nor, where there is none, of what may be incomplete.
 func (o *Outbox) read(
 	ctx context.Context, name string, since *change.Snapshot, take func([]*change.Record) bool, args ...any,
 ) (more bool, err error) {
 	going := true
-	var gone horizon
-	first := true
 	flush := func() {
 		if len(o.records) > 0 && going {
 			list := make([]*change.Record, len(o.records))
@@ -184,27 +176,22 @@ func (o *Outbox) read(
 	}
 	o.records, o.values, o.reloaded = o.records[:0], o.values[:0], false
 	err = o.query(ctx, name, func(raw [][]byte) error {
-		if first {
-			first = false
-			var room change.Row
-			row, err := textArray(raw[7], &room)
-			if err != nil || len(row) != 1 || len(raw[0]) != 8 {
-				return errRow
-			}
-			gone, err = horizonOf(binary.BigEndian.Uint64(raw[0]), string(row[0]))
-			if err == nil && since != nil && gone.passed(since) {
-				err = ErrGone
-			}
+		gone, err := goneOf(raw, pageColumns)
+		if err == nil && since != nil && gone.passed(since) {
+			err = ErrGone
+		}
+		if err != nil || raw[2] == nil {
 			return err
 		}
-		more = len(raw[8]) == 1 && raw[8][0] == 0
-		if since == nil && binary.BigEndian.Uint64(raw[0]) <= gone.xid {
+		row := raw[2:]
+		more = len(row[8]) == 1 && row[8][0] == 0
+		if since == nil && binary.BigEndian.Uint64(row[0]) <= gone.xid {
 			going, more = false, false // older ones may be incomplete
 		}
 		if !going {
 			return nil
 		}
-		if err := o.keep(ctx, raw); err != nil {
+		if err := o.keep(ctx, row); err != nil {
 			return err
 		}
 		if len(o.records) == sliceLen || len(o.values) >= sliceBytes {
@@ -269,6 +256,11 @@ func (o *Outbox) query(ctx context.Context, name string, take func(raw [][]byte)
 			return err
 		}
 		o.conn = conn
+		// What is wanted in order has an index; a young table's statistics may say that sorting all of it is cheaper.
+		if _, err := conn.Exec(ctx, "set enable_sort = off"); err != nil {
+			o.Close(context.WithoutCancel(ctx))
+			return fmt.Errorf("read outbox: %w", err)
+		}
 	}
 	o.Queries.Add(1)
 	rows, err := o.conn.Query(ctx, o.sql[name], append([]any{pgx.QueryResultFormats{1}}, args...)...)
@@ -286,6 +278,17 @@ func (o *Outbox) query(ctx context.Context, name string, take func(raw [][]byte)
 		return fmt.Errorf("read outbox: %w", err)
 	}
 	return err
+}
+
+// pageColumns is how many columns a row of a page has, with the two of what was truncated away.
+const pageColumns = 11
+
+// goneOf reads what was truncated away off a row of so many columns.
+func goneOf(raw [][]byte, columns int) (horizon, error) {
+	if len(raw) != columns || len(raw[0]) != 8 {
+		return horizon{}, errRow
+	}
+	return horizonOf(binary.BigEndian.Uint64(raw[0]), string(raw[1]))
 }
 
 func xidAndRow(raw [][]byte) (uint64, change.Row, error) {

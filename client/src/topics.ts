@@ -19,6 +19,7 @@ interface Entry {
   resuming: boolean // on this one it was given a cursor to go on from
   rewinding: boolean // and here it was asked to begin in the past
   refused: boolean // and that it won't on this one
+  asked: boolean // and has not answered on this one
 }
 
 /** The client's subscriptions: one on the wire for each topic, however many handlers it has. */
@@ -43,7 +44,7 @@ export class Topics {
     if (entry === undefined) {
       const ref = this.#ref()
       entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false,
-        rewinding: rewind !== undefined, refused: false }
+        rewinding: rewind !== undefined, refused: false, asked: true }
       this.#entries.set(name, entry)
       this.#send(subscribeFrame(entry))
     }
@@ -69,6 +70,7 @@ export class Topics {
   resubscribe(): void {
     for (const entry of this.#entries.values()) {
       entry.refused = false
+      entry.asked = true
       const past = !entry.live && entry.rewind !== undefined
       const cursor = past ? undefined : this.#cursors.get(entry.topic.channel)
       entry.resuming = cursor !== undefined
@@ -113,6 +115,7 @@ export class Topics {
     const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
     if (entry === undefined) return true // unsubscribed meanwhile
     const { channel, resource } = entry.topic
+    entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
     entry.live = true
     if (!missed) return true
@@ -154,9 +157,10 @@ export class Topics {
     return taken
   }
 
+  /** Keeps a cursor, but not one that came before a subscription was answered: it does not vouch for what that missed. */
   #cursor(channel: string, cursor: string): void {
-    const used = [...this.#entries.values()].some((entry) => entry.topic.channel === channel)
-    if (used) this.#cursors.set(channel, cursor)
+    const concerned = [...this.#entries.values()].filter(({ topic, refused }) => topic.channel === channel && !refused)
+    if (concerned.length > 0 && !concerned.some(({ asked }) => asked)) this.#cursors.set(channel, cursor)
   }
 
   #ref(): string {

@@ -218,6 +218,23 @@ describe('resync', () => {
     expect(heard.map((frames) => frames.length)).toEqual([1, 1, 0])
   })
 
+  test('a cursor that comes before all are answered does not count: it says nothing of what the others missed', async () => {
+    const bench = setup()
+    bench.client.subscribe({ channel: 'stock', key: 1, resource: 'stock-levels' }, () => {})
+    bench.client.subscribe({ channel: 'stock', key: 2, resource: 'stock-levels' }, () => {})
+    const first = await live(bench)
+    first.say(event({ cursor: '7f3a:1' }))
+    const second = await reconnect(bench)
+    second.say({ type: 'subscribed', ref: '1', resumed: true })
+    second.say(event({ cursor: '7f3a:2' }))
+    const third = await reconnect(bench)
+    expect(third.of('subscribe').map(({ cursor }) => cursor)).toEqual(['7f3a:1', '7f3a:1'])
+    for (const ref of ['1', '2']) third.say({ type: 'subscribed', ref, resumed: true })
+    third.say(event({ cursor: '7f3a:2' }))
+    const fourth = await reconnect(bench)
+    expect(fourth.of('subscribe').map(({ cursor }) => cursor)).toEqual(['7f3a:2', '7f3a:2'])
+  })
+
   test('a cursor goes with the last subscription of its channel', async () => {
     const bench = setup()
     const stop = bench.client.subscribe({ channel: 'stock' }, () => {})

@@ -93,7 +93,7 @@ func watch(ctx context.Context, s *stage, database string, running *errgroup.Gro
 				return nil, err
 			}
 			// As the bridge connects.
-			for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off",
+			for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
 				"max_parallel_workers_per_gather": "0", "jit": "off"} {
 				cfg.RuntimeParams[name] = value
 			}

@@ -1,7 +1,7 @@
--- Ticks by the transactions that wrote them, after a row with what was truncated away. Parameters: the channel of ticks
--- alone, where a made-up transaction costs nothing; transactions.
-select i.horizon as xid, array[i.swept::text] as new from {schema}.installation i
-union all
-select xid, new from (
+-- Ticks by the transactions that wrote them, each with what was truncated away; without any, that alone. Parameters: the
+-- channel of ticks alone, where a made-up transaction costs nothing; transactions.
+select i.horizon, i.swept::text, c.xid, c.new
+from {schema}.installation i
+left join (
 {slots}
-) c where op = 'k'
+) c on c.op = 'k'

@@ -1,12 +1,12 @@
 -- What a snapshot sees, the newest transaction first, from one on downwards. Parameters: channel; xmax and transactions
 -- in progress of the snapshot; transaction and position that are behind us; changes.
-select i.horizon as xid, null::pg_lsn as lsn, null::timestamptz as at, i.tableoid::int4 as capture, null::int2 as depth,
-       null::"char" as op, null::text[] as old, array[i.swept::text] as new, null::bool as last
+-- Each row holds what was truncated away too; there is one without a change where there is none.
+select i.horizon, i.swept::text, c.xid, c.lsn, c.at, c.capture, c.depth, c.op, c.old, c.new, false as last
 from {schema}.installation i
-union all
-select xid, lsn, at, capture, depth, op, old, new, false from (
+left join lateral (
   select * from (
 {slots}
   ) c
   order by xid desc, lsn desc limit $6
-) c
+) c on true
+order by c.xid desc, c.lsn desc
