@@ -39,9 +39,9 @@ func TestMemory(t *testing.T) {
 	}
 	f.floor = at("10:10:")[0].snapshot
 	for lsn := range uint64(maxRecent) {
-		f.remember(identity{xid: 20, lsn: lsn}, 1)
+		f.remember(identity{xid: 20, lsn: lsn}, 1, &change.Snapshot{})
 	}
-	f.remember(identity{xid: 21}, 1)
+	f.remember(identity{xid: 21}, 1, &change.Snapshot{})
 	f.settle(at("20:25:20,21"))
 	if len(f.recent) != maxRecent || len(f.forgotten) != 1 {
 		t.Fatalf("%d remembered, %d forgotten while neither was over", len(f.recent), len(f.forgotten))

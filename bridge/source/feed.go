@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -90,15 +91,14 @@ type Feed struct {
 	prev         *change.Snapshot // of the last sweep of all slots
 	hot          *hot             // nil: all slots have to be swept
 	turn         turn
-	horizon      uint64           // highest transaction that was truncated away, as of prev
 	floor        *change.Snapshot // what is visible in it needs no remembering; of the last tick, or where the feed began
 	safe         *tick            // the last one swept; nil before the first
 	cursor       string           // of safe
 	history      *History
 	recent       map[identity]uint64 // delivered since safe, with their positions
-	unconfirmed  int                 // how many of them the first sweep of a connection has to find again
-	confirmed    int
+	unconfirmed  map[identity]uint64 // likewise, by an earlier connection: the first sweep has to find them again
 	forgotten    map[uint64]struct{} // transactions with changes for which there was no room in recent
+	beyond       *change.Snapshot    // of the last sweep with more of those than there is room for; nil: none
 	relations    map[int32]*change.Relation
 	relisten     atomic.Pointer[context.CancelFunc]
 	lines, line  atomic.Int64  // connections of the listener so far; the one on which LISTEN is in force, or 0
@@ -107,14 +107,18 @@ type Feed struct {
 	canary       atomic.Pointer[canary]
 }
 
-// maxRecent bounds how many delivered changes are remembered between two ticks.
-const maxRecent = 500_000
+// Bounds of what is remembered between two ticks.
+const (
+	maxRecent    = 500_000 // delivered changes
+	maxForgotten = 10_000  // transactions of those beyond that
+)
 
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
 	return &Feed{
 		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
-		history: NewHistory(cmp.Or(o.History, historyLimit)), recent: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
+		history: NewHistory(cmp.Or(o.History, historyLimit)), recent: map[identity]uint64{},
+		unconfirmed: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
 }
 
@@ -282,26 +286,29 @@ func (f *Feed) place(epoch string, current *change.Snapshot, gone horizon, known
 	case first:
 	case epoch != f.epoch:
 		reason = "other_epoch"
-	case f.safe == nil || len(f.forgotten) > 0 || gone.passed(f.safe.snapshot):
+	case f.safe == nil || f.forgetful() || gone.passed(f.safe.snapshot):
 		reason = "cursor_expired"
 	case !known:
 		reason = "other_epoch"
 	}
-	f.epoch, f.horizon = epoch, gone.xid
+	f.epoch = epoch
 	f.hot, f.turn = nil, turn{slot: -1}
-	f.confirmed, f.unconfirmed = 0, 0
 	switch {
 	case first || reason != "":
 		f.prev, f.floor, f.safe, f.cursor = current, current, nil, ""
 		clear(f.recent)
+		clear(f.unconfirmed)
 		clear(f.forgotten)
+		f.beyond = nil
 		f.history.reset(epoch)
 		if old != nil {
 			f.prev, f.floor = old.snapshot, old.snapshot
 			f.settle([]*tick{old})
 		}
 	default:
-		f.prev, f.unconfirmed = f.safe.snapshot, len(f.recent)
+		f.prev = f.safe.snapshot
+		maps.Copy(f.unconfirmed, f.recent)
+		clear(f.recent)
 	}
 	f.seen.Store(f.prev)
 	if reason != "" {

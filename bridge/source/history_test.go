@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/bridge/change"
+	"nalar.internal/rowfeed/bridge/source"
 )
 
 const (
@@ -168,4 +172,130 @@ func (m *model) check(seed int) {
 func (m *model) exec(w *writer, sql string) {
 	m.t.Helper()
 	exec(m.t, w.conn, sql)
+}
+
+// Each tick of generated histories is a place: memory, where it knows it, and the outbox, page by page, bring exactly what
+// the tick does not see, once.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
+	for i := range m.writers {
+		m.writers[i] = &writer{conn: m.d.Conn(t)}
+	}
+	for seed := range 40 {
+		m.rng = rand.New(rand.NewPCG(8, uint64(seed)))
+		for range steps {
+			m.step(m.writers[m.rng.IntN(writers)])
+		}
+		if seed%10 == 9 {
+			m.d.cut(t)
+		}
+		for _, w := range m.writers {
+			m.end(w, m.rng.IntN(4) > 0)
+		}
+		m.check(seed)
+	}
+	m.d.Exec(t, `select rowfeed.tick()`)
+	m.d.sweeps(t, 2)
+	ctx := context.Background()
+	o := source.NewOutbox(m.d.feed)
+	defer o.Close(ctx)
+	last := m.d.settled(t)
+	marks, err := o.Lookup(ctx, m.cursors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for _, mark := range marks {
+		want := m.after(mark.Cursor)
+		if list, ok := m.d.remembered(mark.Cursor); ok {
+			known++
+			m.same("memory", mark.Cursor, want, list)
+		}
+		if mark.Cursor.Xid < last.Xid {
+			m.same("outbox", mark.Cursor, want, m.pages(o, *mark))
+		}
+	}
+	if known < len(marks)/2 {
+		t.Errorf("memory knows %d of %d ticks", known, len(marks))
+	}
+}
+
+// cursors are those of all ticks.
+func (m *model) cursors() (list []change.Cursor) {
+	m.t.Helper()
+	epoch := m.d.settled(m.t).Epoch
+	rows, err := m.writers[0].conn.Query(context.Background(), `select xid::text::int8, new[2] from rowfeed.change
+		where channel = 1 and op = 'k'`)
+	if err == nil {
+		list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (change.Cursor, error) {
+			c := change.Cursor{Epoch: epoch}
+			return c, r.Scan(&c.Xid, &c.Nonce)
+		})
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return list
+}
+
+// after is what a tick does not see, as text.
+func (m *model) after(c change.Cursor) []string {
+	m.t.Helper()
+	rows, err := m.writers[0].conn.Query(context.Background(), `select xid::text || ' ' || (lsn - '0/0')::text from rowfeed.change
+		where channel = 1 and op <> 'k' and not pg_visible_in_snapshot(xid, (select new[1]::pg_snapshot from rowfeed.change
+			where channel = 1 and xid = $1::text::xid8 and new[2] = $2))`, strconv.FormatUint(c.Xid, 10), c.Nonce)
+	var list []string
+	if err == nil {
+		list, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return list
+}
+
+// pages reads from a place to the last, in pages that end early.
+func (m *model) pages(o *source.Outbox, at change.Mark) (list []*change.Record) {
+	m.t.Helper()
+	ctx := context.Background()
+	for {
+		until, ok, err := o.Next(ctx, at)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if !ok {
+			return list
+		}
+		var lsn, xid uint64
+		for more := true; more; {
+			n := len(list)
+			if more, err = o.Page(ctx, at, until, lsn, xid, func(records []*change.Record) bool {
+				for _, r := range records[:1+m.rng.IntN(len(records))] {
+					kept := *r
+					list = append(list, &kept)
+				}
+				return false
+			}); err != nil {
+				m.t.Fatal(err)
+			}
+			if len(list) > n {
+				lsn, xid, more = list[len(list)-1].LSN, list[len(list)-1].Xid, true
+			}
+		}
+		at = until
+	}
+}
+
+func (m *model) same(where string, c change.Cursor, want []string, list []*change.Record) {
+	m.t.Helper()
+	var got []string
+	for _, r := range list {
+		got = append(got, fmt.Sprint(r.Xid, r.LSN))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		m.t.Errorf("%s after %v: %d changes, want %d", where, c, len(got), len(want))
+	}
 }

@@ -157,7 +157,8 @@ func TestOutboxIsNotReadWhole(t *testing.T) {
 			}
 		}},
 		"look up": {10, func() {
-			m, err := o.Lookup(ctx, []change.Cursor{{Xid: busy, Nonce: "x"}, {Epoch: "a", Xid: last.Cursor.Xid, Nonce: last.Cursor.Nonce}})
+			m, err := o.Lookup(ctx, []change.Cursor{{Xid: busy, Nonce: "x"},
+				{Epoch: "a", Xid: last.Cursor.Xid, Nonce: last.Cursor.Nonce}})
 			check(err)
 			if len(m) != 2 || m[0] != nil || m[1] == nil {
 				t.Errorf("found %v", m)
@@ -189,8 +190,8 @@ func TestOlderPassesOverTicks(t *testing.T) {
 	o.Exec(t, `delete from rowfeed.capture`)
 	before, n := o.connects.Load(), 0
 	now := o.newest(t)
-	_, err := o.Older(context.Background(), now, now.Snapshot.Xmax, math.MaxInt64, 10, func(l []*change.Record) bool { n += len(l); return true })
-	if err != nil || n != 2 {
+	count := func(l []*change.Record) bool { n += len(l); return true }
+	if _, err := o.Older(context.Background(), now, now.Snapshot.Xmax, math.MaxInt64, 10, count); err != nil || n != 2 {
 		t.Errorf("looked back at %d changes, %v", n, err)
 	}
 	if got := o.connects.Load() - before; got != 2 { // its own, and one to look for decoders

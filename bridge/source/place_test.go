@@ -13,7 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/rule"
+	"nalar.internal/rowfeed/bridge/source"
 	"nalar.internal/rowfeed/test/pgtest"
 	"nalar.internal/rowfeed/test/rig"
 	"nalar.internal/rowfeed/triggers"
@@ -156,9 +158,14 @@ func (d *direct) blocked(t *testing.T, other, waiter *pgx.Conn) {
 }
 
 // A slot of the outbox is emptied by somebody's hand just when a transaction commits that wrote to it: what it wrote is
-// gone, and subscribers are told.
+// gone, and subscribers are told. So they are where something later was truncated away long before.
 func TestEmptiedBeforeSwept(t *testing.T) {
 	t.Parallel()
+	t.Run("first", func(t *testing.T) { t.Parallel(); testEmptied(t, false) })
+	t.Run("again", func(t *testing.T) { t.Parallel(); testEmptied(t, true) })
+}
+
+func testEmptied(t *testing.T, again bool) {
 	d := newDirect(t, table, channels("auto"))
 	long, hand, other := d.Conn(t), d.Conn(t), d.Conn(t)
 	exec(t, long, `begin`)
@@ -166,6 +173,10 @@ func TestEmptiedBeforeSwept(t *testing.T) {
 	var xid string
 	if err := long.QueryRow(context.Background(), `select pg_current_xact_id()::text`).Scan(&xid); err != nil {
 		t.Fatal(err)
+	}
+	if again {
+		d.Exec(t, `update rowfeed.installation set horizon = '`+xid+`', swept = pg_current_snapshot()`)
+		d.sweeps(t, 2)
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -181,6 +192,100 @@ func TestEmptiedBeforeSwept(t *testing.T) {
 	d.want(t, "lost: cursor_expired")
 	d.Exec(t, `update item set n = 2 where id = 2`)
 	d.want(t, "2=2")
+}
+
+// away has the feed be without a connection while a function runs.
+func (d *direct) away(t *testing.T, f func()) {
+	t.Helper()
+	refuse := func(context.Context) (*pgx.Conn, error) { return nil, errors.New("no connection for a while") }
+	d.connect.Store(&refuse)
+	before := d.feed.Stats.Reconnects.Load()
+	d.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity
+		where datname = current_database() and application_name = 'rowfeed items'`)
+	d.await(t, func() bool { return d.feed.Stats.Reconnects.Load() > before })
+	f()
+	d.connect.Store(nil)
+}
+
+// settled is the newest tick, which the feed is to have swept.
+func (d *direct) settled(t *testing.T) change.Cursor {
+	t.Helper()
+	var epoch, nonce string
+	var xid uint64
+	if err := d.Conn(t).QueryRow(context.Background(), `select rowfeed.epoch(), xid::text::int8, new[2] from rowfeed.change
+		where channel = 1 and op = 'k' order by xid desc limit 1`).Scan(&epoch, &xid, &nonce); err != nil {
+		t.Fatal(err)
+	}
+	return change.Cursor{Epoch: source.EpochOf(epoch), Xid: xid, Nonce: nonce}
+}
+
+// remembered is what follows a tick in memory; false where memory does not know.
+func (d *direct) remembered(c change.Cursor) (list []*change.Record, ok bool) {
+	m, from, _, ok, _ := d.feed.History().Find(c)
+	if !ok {
+		return nil, false
+	}
+	room := make([]*change.Record, d.feed.History().End())
+	n, ok := d.feed.History().Read(from, room, make([]change.Place, len(room)))
+	for _, r := range room[:n] {
+		if !m.Snapshot.Over(r.Xid) {
+			list = append(list, r)
+		}
+	}
+	return list, ok
+}
+
+// What had been handed on is gone with the server, unflushed. A tick that was swept in the same sweep is no place from
+// which memory knows what another transaction committed after it.
+func TestUndone(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	d.Exec(t, `select rowfeed.tick()`)
+	d.sweeps(t, 3)
+	long := d.Conn(t)
+	d.Exec(t, `update item set n = 1 where id = 1`)
+	d.want(t, "1=1")
+	d.away(t, func() {
+		for slot := range 3 {
+			d.Exec(t, fmt.Sprintf(`delete from rowfeed.change_%d where op = 'u'`, slot))
+		}
+		exec(t, long, `begin`)
+		exec(t, long, `update item set n = 2 where id = 2`)
+		d.Exec(t, `select rowfeed.tick()`)
+		exec(t, long, `commit`)
+	})
+	d.want(t, "2=2", "lost: other_epoch")
+	d.sweeps(t, 1)
+	if list, ok := d.remembered(d.settled(t)); ok && len(list) != 1 {
+		t.Errorf("%d changes after the tick, want 1", len(list))
+	}
+	d.cut(t)
+	d.Exec(t, `update item set n = 3 where id = 3`)
+	d.want(t, "3=3")
+}
+
+// Who comes back from a place before a change that nobody can read is told so, from memory too.
+func TestUnreadableIsRemembered(t *testing.T) {
+	t.Parallel()
+	d := newDirect(t, table, channels("auto"))
+	d.Exec(t, `select rowfeed.tick()`)
+	d.sweeps(t, 3)
+	long := d.Conn(t)
+	d.away(t, func() {
+		exec(t, long, `begin`)
+		exec(t, long, `update item set n = 2 where id = 2`)
+		d.Exec(t, `select rowfeed.tick(); delete from rowfeed.capture`)
+		exec(t, long, `commit`)
+	})
+	d.want(t, "lost: drift")
+	d.sweeps(t, 1)
+	list, ok := d.remembered(d.settled(t))
+	if ok && (len(list) != 1 || list[0].Relation != nil) {
+		t.Errorf("%v after the tick, want a change without a decoder", list)
+	}
+	if !ok {
+		t.Error("memory does not know the tick")
+	}
 }
 
 // Sweeps that fail are tried again after pauses that grow.

@@ -247,12 +247,11 @@ func (f *Feed) sweep(ctx context.Context, s *sweeper) (int, error) {
 		b.ticks = append(f.hot.ticks, b.ticks...)
 	}
 	f.heat(b.slot)
-	if f.confirmed < f.unconfirmed {
+	if len(f.unconfirmed) > 0 {
 		// Delivered before it was flushed, and gone with the server: what subscribers hold never was.
 		f.lost("other_epoch")
-		clear(f.recent)
+		clear(f.unconfirmed)
 	}
-	f.unconfirmed = 0
 	f.settle(b.ticks)
 	return b.changes, nil
 }
@@ -337,7 +336,7 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 	if err != nil {
 		return err
 	}
-	f.remember(id, pos) // not before: what fails here is read again
+	f.remember(id, pos, b.next) // not before: what fails here is read again
 	if b.changes++; b.changes == 1 {
 		f.Stats.lag.Store(int64(max(0, time.Since(s.change.At))))
 	}
@@ -368,11 +367,8 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if gone.xid > f.horizon {
-		f.horizon = gone.xid
-		if f.prev.Ended(next, gone.xid) && f.prev.Before(gone.swept) {
-			f.lost("cursor_expired")
-		}
+	if f.prev.Ended(next, gone.xid) && f.prev.Before(gone.swept) {
+		f.lost("cursor_expired")
 	}
 	return next, nil
 }
@@ -395,7 +391,8 @@ func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, raw [][]b
 				zap.String("channel", f.o.Channel), zap.Int32("capture", capture))
 			f.lost("drift")
 		}
-		return f.history.End(), nil
+		c := &s.change // kept too, so that who comes back is told
+		return f.history.add(change.Record{Xid: c.Xid, LSN: c.LSN, At: c.At.UnixMicro(), Op: c.Op, Depth: c.Depth}), nil
 	}
 	s.change.Relation, s.change.Reason = r, reasonOf(s.change.Op)
 	c := &s.change

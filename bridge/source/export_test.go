@@ -1,0 +1,4 @@
+package source
+
+// EpochOf is epochOf, for tests from outside.
+var EpochOf = epochOf
