@@ -36,7 +36,7 @@ func mute(ctx context.Context, s *stage, clients, rounds int) ([]figure, []strin
 	}
 	name := fmt.Sprintf("%d clients that never read, %d KB for each: ", clients, muteRows*muteRounds*muteBytes>>10)
 	cost := figure{name: name + "peak of the bridge's memory each, over that with clients that read", unit: "KB", bar: 1024}
-	kernel := figure{name: name + "the kernel's buffers of all connections each, at the end", unit: "KB", bar: 1024}
+	kernel := figure{name: name + "the kernel's buffers of their connections each, at the end", unit: "KB", bar: 1024}
 	alone := figure{name: name + "the same over that of the bridge at rest", unit: "KB", bar: none}
 	p99 := figure{name: name + "p99 of another channel's events, in times of that with clients that read", unit: "×", bar: 1.5}
 	with := figure{name: name + "that p99", unit: "ms", bar: none}
@@ -61,8 +61,8 @@ func mute(ctx context.Context, s *stage, clients, rounds int) ([]figure, []strin
 	return []figure{cost, alone, kernel, p99, with}, nil, nil
 }
 
-// hush connects the clients to a bridge that is new, changes their rows, and returns the bridge's memory in kilobytes, at its peak and before,
-// that of all TCP sockets of the machine, and the probe's p99.
+// hush connects the clients to a bridge that is new and changes their rows. It returns, in kilobytes, the bridge's memory
+// at its peak and before, and that of all TCP sockets of the machine; and the probe's p99.
 func hush(ctx context.Context, s *stage, conn *pgx.Conn, count int, silent bool) (peak, rest, held int, p99 float64, err error) {
 	if err := s.crash(); err != nil { // memory that the last round has left would hide what this one takes
 		return 0, 0, 0, 0, err
