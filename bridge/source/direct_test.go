@@ -73,6 +73,7 @@ func (d *direct) plain(ctx context.Context) (*pgx.Conn, error) {
 	c.RuntimeParams["application_name"] = "rowfeed items"
 	c.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	c.RuntimeParams["enable_seqscan"] = "off"
+	c.RuntimeParams["max_parallel_workers_per_gather"] = "0"
 	c.RuntimeParams["jit"] = "off"
 	return pgx.ConnectConfig(ctx, c)
 }
