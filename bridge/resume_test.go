@@ -267,6 +267,32 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// The changes of a row come in their order, also those of a transaction that began earlier and changed it later.
+func TestRewindOrder(t *testing.T) {
+	t.Parallel()
+	r := small(t, resumeTable, resumeItems)
+	late := r.Conn(t)
+	for _, sql := range []string{`begin`, `update item set n = 1 where id = 5`} {
+		if _, err := late.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Exec(t, `update item set n = 1 where id = 3`)
+	for _, sql := range []string{`update item set n = 2 where id = 3`, `commit`} {
+		if _, err := late.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 60 {
+		r.Exec(t, `update item set n = n + 1 where id > 30; select rowfeed.tick()`)
+	}
+	c := r.Full(t, rig.User(1))
+	if f := c.Ask(`{"type":"subscribe","ref":"a","channel":"items","resource":"items","key":3,"rewind":9}`); f["resumed"] != false {
+		t.Fatalf("got %v", f)
+	}
+	wantItems(t, c, "3=1", "3=2")
+}
+
 // Where the past can't be told, that is said, and what is live goes on.
 func TestResumeRefused(t *testing.T) {
 	t.Parallel()

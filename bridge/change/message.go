@@ -27,6 +27,8 @@ type Message struct {
 	Key     string
 
 	Cursor string // that the payload carries; empty: none
+
+	Shared bool // it was made for several sessions
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -54,7 +55,8 @@ type replay struct {
 	mark, until change.Mark // paging: between two places; until is empty where the next one is not chosen
 	lsn, xid    uint64      // of the next change, or before it
 
-	found   []*change.Message // rewinding: newest first; then what of it is still to be sent
+	found   []found // rewinding: newest first; then what of it is still to be sent
+	dug     int     // how many of them memory had
 	bytes   int
 	record  *change.Record // whose events were added last
 	segment int            // and where they begin
@@ -92,6 +94,18 @@ func (s *step) due(r *replay) bool {
 		return s.record.After(r.lsn, r.xid)
 	}
 	return r.need() // looking back
+}
+
+// found is an event of the past, with the position of its change.
+type found struct {
+	message *change.Message
+	lsn     uint64
+}
+
+// order puts what the outbox had, which is read by transaction, into the order of capture: a transaction that began
+// earlier may have changed the same row later.
+func (r *replay) order() {
+	slices.SortStableFunc(r.found[min(r.dug, len(r.found)):], func(a, b found) int { return cmp.Compare(b.lsn, a.lsn) })
 }
 
 // need tells whether a rewind has not found enough yet.
@@ -341,7 +355,7 @@ func (p *Replayer) keep(m *member, e *change.Event) {
 		if r.record != p.at.record {
 			r.record, r.segment = p.at.record, len(r.found)
 		}
-		r.found = slices.Insert(r.found, r.segment, msg)
+		r.found = slices.Insert(r.found, r.segment, found{msg, r.record.LSN})
 		r.bytes += len(msg.Frame())
 	}
 }

@@ -245,7 +245,7 @@ func (p *Replayer) sendFound() bool {
 				return false
 			}
 			last := len(r.found) - 1
-			if !m.sink.Offer(r.found[last], p.c) {
+			if !m.sink.Offer(r.found[last].message, p.c) {
 				p.stall(m)
 				break
 			}

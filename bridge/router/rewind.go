@@ -58,6 +58,7 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 		case r.gone():
 		case r.need() && limit == stop:
 			r.stage, r.mark, r.lsn, r.xid = digging, oldest, math.MaxInt64, oldest.Snapshot.Xmax
+			r.dug = len(r.found)
 			c.lost = append(c.lost, r)
 			ring(c.outbox)
 		default:
@@ -74,9 +75,10 @@ func (p *Replayer) dig(ctx context.Context, list []*replay) error {
 	list = slices.DeleteFunc(list, func(r *replay) bool { return r.mark.Cursor != first.mark.Cursor })
 	xid, lsn := first.mark.Snapshot.Xmax, uint64(math.MaxInt64)
 	more, needed := true, true
-	for looked := 0; more && needed && looked < rewindChanges; looked += stepChanges * 8 {
+	// Each question begins anew at the transaction where the last one ended, however many changes that one has.
+	for looked, n := 0, stepChanges*8; more && needed && looked < rewindChanges; looked, n = looked+n, 2*n {
 		var err error
-		more, err = p.past.Outbox.Older(ctx, first.mark, xid, lsn, stepChanges*8, func(records []*change.Record) bool {
+		more, err = p.past.Outbox.Older(ctx, first.mark, xid, lsn, min(n, rewindChanges-looked), func(records []*change.Record) bool {
 			for part := range slices.Chunk(records, stepChanges) {
 				c.mu.Lock()
 				p.back = true
@@ -101,6 +103,7 @@ func (p *Replayer) dig(ctx context.Context, list []*replay) error {
 	defer c.mu.Unlock()
 	for _, r := range list {
 		if !r.gone() {
+			r.order()
 			c.read(r, nil, r.pos)
 		}
 	}

@@ -94,6 +94,10 @@ func (c *Channel) flush() (queued bool) {
 	if len(r.messages) > 1 {
 		m = change.Join(r.messages)
 	}
+	m.Shared = len(r.members) > 1
+	for _, part := range m.Parts() {
+		part.Shared = m.Shared
+	}
 	for _, to := range r.members {
 		to.sink.Queue(m)
 	}

@@ -50,6 +50,7 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 			s.raw = raw
 		}
 	}
+	withSocket(nc, limitUnsent)
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
 	if err := u.header.Write(&b); err != nil {
@@ -58,8 +59,9 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	b.WriteString("\r\n")
 	s.mu.Lock()
-	s.q.items = append([]*change.Message{change.NewRaw(b.Bytes())}, s.q.items...)
-	s.q.bytes += b.Len()
+	head := change.NewRaw(b.Bytes())
+	s.q.items = append([]*change.Message{head}, s.q.items...)
+	s.q.count(head, 1)
 	s.attached = true
 	s.mu.Unlock()
 	conn, rw := u.in.connection()

@@ -6,15 +6,16 @@ import (
 	"nalar.internal/rowfeed/bridge/change"
 )
 
-// Bounds of what may wait for one socket. Messages are shared, so the bytes are counted as if each queue held its own:
-// what a slow reader can keep alive.
+// Bounds of what may wait for one socket: what a slow reader can keep alive, which the garbage collector doubles. Messages
+// are counted as if each queue held its own; of what really is for one session alone less may wait.
 const (
 	maxQueueBytes = 768 << 10
+	maxQueueOwn   = 320 << 10
 	maxQueueLen   = 16 << 10
 	keepCapacity  = 8 // a queue at rest keeps no more room than this
 
 	// What is replayed leaves room for what is live, and goes on when most of it has left.
-	pastBytes = 256 << 10
+	pastBytes = 192 << 10
 	pastLen   = 4 << 10
 	lowBytes  = 64 << 10
 	lowLen    = 1 << 10
@@ -28,6 +29,7 @@ type queue struct {
 	inflight int
 	offset   int // bytes of the first message that are already on the wire
 	bytes    int // of all that items keep in memory
+	own      int // of those that are for this session alone
 	sse      bool
 }
 
@@ -47,6 +49,15 @@ func (q *queue) size(m *change.Message) int {
 	return len(m.Frame())
 }
 
+// count adds a message to what is counted, or with sign -1 takes it off.
+func (q *queue) count(m *change.Message, sign int) {
+	n := sign * q.size(m)
+	q.bytes += n
+	if !m.Shared {
+		q.own += n
+	}
+}
+
 func (q *queue) len() int { return len(q.items) - q.head }
 
 // push appends m. It returns false when that would pass the bounds and nothing could be merged; a single message may
@@ -55,7 +66,7 @@ func (q *queue) push(m *change.Message) bool {
 	if q.over(m) {
 		q.merge()
 		// A merge that frees little would be repeated for each message: a reader that far behind is too slow.
-		if q.len() > maxQueueLen*3/4 || q.bytes > maxQueueBytes*3/4 || q.over(m) {
+		if q.len() > maxQueueLen*3/4 || q.bytes > maxQueueBytes*3/4 || q.own > maxQueueOwn*3/4 || q.over(m) {
 			return false
 		}
 	}
@@ -69,7 +80,11 @@ func (q *queue) room(m *change.Message) bool {
 }
 
 func (q *queue) over(m *change.Message) bool {
-	return q.len() > 0 && (q.bytes+q.size(m) > maxQueueBytes || q.len() >= maxQueueLen)
+	if q.len() == 0 {
+		return false
+	}
+	n := q.size(m)
+	return q.bytes+n > maxQueueBytes || !m.Shared && q.own+n > maxQueueOwn || q.len() >= maxQueueLen
 }
 
 func (q *queue) append(m *change.Message) {
@@ -79,7 +94,7 @@ func (q *queue) append(m *change.Message) {
 		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, m)
-	q.bytes += q.size(m)
+	q.count(m, 1)
 }
 
 // merge keeps of each row of a latest channel only the newest plain update: an older one that is followed by anything
@@ -98,7 +113,7 @@ func (q *queue) merge() {
 		if m.Latest {
 			r := row{m.Rule, m.Key}
 			if m.Op == change.Update && m.Variant == change.Whole && newer[r] {
-				q.bytes -= q.size(m)
+				q.count(m, -1)
 				continue
 			}
 			newer[r] = true
@@ -123,9 +138,9 @@ func (q *queue) takeApart(first int) {
 				whole = append(whole, q.items[first:first+i]...)
 			}
 			whole = append(whole, m.Parts()...)
-			q.bytes -= q.size(m)
+			q.count(m, -1)
 			for _, part := range m.Parts() { // each has an id in a stream, of which the whole has one
-				q.bytes += q.size(part)
+				q.count(part, 1)
 			}
 		}
 	}
@@ -159,7 +174,7 @@ func (q *queue) advance(n int) (written int) {
 			break
 		}
 		n -= size
-		q.bytes -= q.size(m)
+		q.count(m, -1)
 		written += m.Count()
 		q.items[q.head] = nil
 		q.head++
@@ -197,11 +212,11 @@ func (q *queue) replaceEvents(notices []*change.Message) {
 		if m.Op == 0 {
 			q.items = append(q.items, m)
 		} else {
-			q.bytes -= q.size(m)
+			q.count(m, -1)
 		}
 	}
 	for _, m := range notices {
-		q.bytes += q.size(m)
+		q.count(m, 1)
 	}
 }
 
@@ -209,7 +224,7 @@ func (q *queue) replaceEvents(notices []*change.Message) {
 func (q *queue) cut() {
 	keep := q.begun()
 	for i := keep; i < len(q.items); i++ {
-		q.bytes -= q.size(q.items[i])
+		q.count(q.items[i], -1)
 		q.items[i] = nil
 	}
 	q.items = q.items[:keep]

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -160,7 +161,10 @@ func (s *Session) attach(w http.ResponseWriter) error {
 			s.raw = raw
 		}
 	}
-	limitSilence(nc)
+	withSocket(nc, func(raw syscall.RawConn) {
+		limitUnsent(raw)
+		setUserTimeout(raw, silence) // nobody answers the heartbeats of a stream
+	})
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
@@ -177,20 +181,20 @@ func (s *Session) attach(w http.ResponseWriter) error {
 	s.nc = nc
 	head := change.NewRaw(b.Bytes())
 	s.q.items = append([]*change.Message{head}, s.q.items...)
-	s.q.bytes += s.q.size(head)
+	s.q.count(head, 1)
 	s.attached = true
 	s.mu.Unlock()
 	return nil
 }
 
-// limitSilence ends a connection whose peer acknowledges nothing: nobody answers the heartbeats of a stream.
-func limitSilence(nc net.Conn) {
+// withSocket has a function set options of a connection's socket, under TLS too.
+func withSocket(nc net.Conn, set func(syscall.RawConn)) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
-			setUserTimeout(raw, silence)
+			set(raw)
 		}
 	}
 }
