@@ -284,7 +284,8 @@ func TestRewindOrder(t *testing.T) {
 		}
 	}
 	for range 60 {
-		r.Exec(t, `update item set n = n + 1 where id > 30; select rowfeed.tick()`)
+		r.Exec(t, `update item set n = n + 1 where id > 30`)
+		r.Exec(t, `select rowfeed.tick()`)
 	}
 	c := r.Full(t, rig.User(1))
 	if f := c.Ask(`{"type":"subscribe","ref":"a","channel":"items","resource":"items","key":3,"rewind":9}`); f["resumed"] != false {

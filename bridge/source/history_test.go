@@ -42,6 +42,7 @@ type model struct {
 	d         *direct
 	rng       *rand.Rand
 	writers   [writers]*writer
+	ticker    *writer // its transactions write ticks alone
 	there     [rows]bool // as committed
 	committed [rows][]string
 	n         int
@@ -52,6 +53,7 @@ type model struct {
 func TestHistories(t *testing.T) {
 	t.Parallel()
 	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
+	m.ticker = &writer{conn: m.d.Conn(t)}
 	for i := range m.writers {
 		m.writers[i] = &writer{conn: m.d.Conn(t)}
 	}
@@ -91,9 +93,24 @@ func (m *model) step(w *writer) {
 			w.savepoints = w.savepoints[:last]
 		}
 	case n < 18:
-		m.exec(w, "select rowfeed.tick()")
+		m.tick()
 	default:
 		m.end(w, m.rng.IntN(4) > 0)
+	}
+}
+
+// tick writes a tick, which commits at once or later.
+func (m *model) tick() {
+	switch {
+	case m.ticker.open:
+		m.exec(m.ticker, "commit")
+		m.ticker.open = false
+	case m.rng.IntN(2) == 0:
+		m.exec(m.ticker, "begin")
+		m.ticker.open = true
+		fallthrough
+	default:
+		m.exec(m.ticker, "select rowfeed.tick()")
 	}
 }
 
@@ -179,6 +196,7 @@ func (m *model) exec(w *writer, sql string) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
+	m.ticker = &writer{conn: m.d.Conn(t)}
 	for i := range m.writers {
 		m.writers[i] = &writer{conn: m.d.Conn(t)}
 	}
@@ -194,6 +212,9 @@ func TestPlaces(t *testing.T) {
 			m.end(w, m.rng.IntN(4) > 0)
 		}
 		m.check(seed)
+	}
+	if m.ticker.open {
+		m.tick()
 	}
 	m.d.Exec(t, `select rowfeed.tick()`)
 	m.d.sweeps(t, 2)

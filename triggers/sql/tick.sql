@@ -7,6 +7,10 @@ declare
   v_epoch pg_catalog.text := {{.S}}.epoch();
   v_gone  pg_catalog.int8;
 begin
+  -- A snapshot leaves out the transaction that takes it: what that has written would count as seen before it commits.
+  if pg_catalog.pg_current_xact_id_if_assigned() is not null then
+    raise exception 'a tick needs a transaction that has written nothing' using errcode = 'active_sql_transaction';
+  end if;
   if pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.=) any (array['off', 'local']) then
     perform pg_catalog.set_config('synchronous_commit', 'on', true);
   end if;
