@@ -422,3 +422,47 @@ func TestResumeOrder(t *testing.T) {
 		})
 	}
 }
+
+// Many come back at once, with cursors of several ticks that memory no longer has: a few questions to the database serve
+// them all.
+func TestResumeStorm(t *testing.T) {
+	t.Parallel()
+	r := small(t, resumeTable, resumeItems)
+	c := r.Full(t, rig.User(1))
+	c.Ask(`{"type":"subscribe","ref":"a","channel":"items"}`)
+	cursors := []string{newest(t, r, c, "")}
+	for len(cursors) < 4 {
+		cursors = append(cursors, newest(t, r, c, cursors[len(cursors)-1]))
+	}
+	_ = c.CloseNow()
+	for range 60 {
+		r.Exec(t, `update item set n = n + 1 where id < 50`)
+	}
+	const clients = 40 // of one user: more may not connect
+	all := make([]*rig.Client, clients)
+	for i := range all {
+		all[i] = r.Full(t, rig.User(1))
+		all[i].Say(fmt.Sprintf(`{"type":"subscribe","ref":"a","channel":"items","cursor":%q}`, cursors[i%len(cursors)]))
+	}
+	for _, c := range all {
+		s := series{t, map[string]int{"49": 0, "1": 0}, map[string]bool{}}
+		for s.last["49"] < 60 || s.last["1"] < 60 {
+			if f := c.Next(); f["type"] != "subscribed" && fmt.Sprint(f["resource_id"]) != "50" {
+				s.take(f)
+			}
+		}
+	}
+	m := r.Metrics(t)
+	asked := 0
+	for line := range strings.Lines(m) {
+		if text, ok := strings.CutPrefix(line, `rowfeed_router_replay_queries_total{channel="items"} `); ok {
+			asked, _ = strconv.Atoi(strings.TrimSpace(text))
+		}
+	}
+	if asked == 0 || asked > 100 { // each alone asks five: its place, the next one, what is between, what comes after that
+		t.Errorf("%d questions for %d clients", asked, clients)
+	}
+	if !strings.Contains(m, `rowfeed_router_resumes_total{channel="items",source="outbox"} 40`) {
+		t.Error("not from the outbox")
+	}
+}

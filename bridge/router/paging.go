@@ -16,13 +16,19 @@ func (p *Replayer) readOutbox(ctx context.Context) {
 	defer func() { p.past.Outbox.Close(context.WithoutCancel(ctx)) }()
 	wait := 100 * time.Millisecond
 	for {
+		idle := linger
+		if p.door.waiting {
+			idle = time.Until(p.door.next)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.c.outbox:
-		case <-time.After(linger):
-			p.past.Outbox.Close(ctx)
-			continue
+		case <-time.After(idle):
+			if !p.door.waiting {
+				p.past.Outbox.Close(ctx)
+				continue
+			}
 		}
 		for busy := true; busy && ctx.Err() == nil; {
 			var err error
@@ -36,6 +42,32 @@ func (p *Replayer) readOutbox(ctx context.Context) {
 			p.yield()
 		}
 	}
+}
+
+// door lets those who come to the outbox in together: who comes back alone at once, who comes with ten thousand others
+// with those of the same moment, so that a storm of them is not one of questions to the database.
+type door struct {
+	next    time.Time
+	every   time.Duration
+	waiting bool
+}
+
+const (
+	doorMin = 50 * time.Millisecond
+	doorMax = time.Second
+)
+
+// open tells whether somebody may come in now.
+func (d *door) open(now time.Time) bool {
+	if d.waiting = now.Before(d.next); d.waiting {
+		return false
+	}
+	if now.Sub(d.next) > 2*doorMax {
+		d.every = 0
+	}
+	d.every = min(max(2*d.every, doorMin), doorMax)
+	d.next = now.Add(d.every)
+	return true
 }
 
 // turn does one piece of work; false when there is none.
@@ -57,7 +89,14 @@ func (p *Replayer) turn(ctx context.Context) (bool, error) {
 			leader = r
 		}
 	}
+	cursor := c.cursor
+	if leader != nil && leader.until.Snapshot == nil && leader.mark.Cursor == p.last && cursor == p.dry {
+		leader = nil // there is no later place until one is settled
+	}
 	c.mu.Unlock()
+	if p.door.waiting = false; len(ask)+len(dig) > 0 && !p.door.open(time.Now()) {
+		ask, dig = nil, nil
+	}
 	// Some of each: however many come with one kind of wish, the others get on.
 	busy := len(ask)+len(dig) > 0
 	if len(ask) > 0 {
@@ -69,6 +108,9 @@ func (p *Replayer) turn(ctx context.Context) (bool, error) {
 		paged, err := p.page(ctx, leader)
 		if err != nil {
 			return true, err
+		}
+		if !paged {
+			p.last, p.dry = leader.mark.Cursor, cursor
 		}
 		busy = busy || paged
 	}

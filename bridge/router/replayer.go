@@ -61,9 +61,12 @@ type Replayer struct {
 	c     *Channel
 	past  Past
 	at    step
-	parts []*replay   // of the step at hand
-	back  bool        // the step looks back
-	after change.Mark // before the page at hand
+	parts []*replay     // of the step at hand
+	back  bool          // the step looks back
+	door  door          // of the outbox
+	last  change.Cursor // after which there was no place
+	dry   string        // when this was what had been settled
+	after change.Mark   // before the page at hand
 
 	records [stepChanges]*change.Record
 	places  [stepChanges]change.Place

@@ -10,7 +10,7 @@ import (
 // are counted as if each queue held its own; of what really is for one session alone less may wait.
 const (
 	maxQueueBytes = 768 << 10
-	maxQueueOwn   = 320 << 10
+	maxQueueOwn   = 256 << 10
 	maxQueueLen   = 16 << 10
 	keepCapacity  = 8 // a queue at rest keeps no more room than this
 

@@ -16,7 +16,7 @@ func setUserTimeout(raw syscall.RawConn, d time.Duration) {
 }
 
 // maxUnsent is how much of what was written the kernel keeps for a peer that has no room for it, in bytes.
-const maxUnsent = 64 << 10
+const maxUnsent = 256 << 10
 
 // limitUnsent bounds what a peer that does not read costs in the kernel, which takes megabytes else: tcp(7),
 // TCP_NOTSENT_LOWAT. What is on its way is not counted, so that a fast peer far away stays one.

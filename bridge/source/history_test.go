@@ -42,7 +42,7 @@ type model struct {
 	d         *direct
 	rng       *rand.Rand
 	writers   [writers]*writer
-	ticker    *writer // its transactions write ticks alone
+	ticker    *writer    // its transactions write ticks alone
 	there     [rows]bool // as committed
 	committed [rows][]string
 	n         int

@@ -41,8 +41,8 @@ const (
 	poll      = 100 * time.Millisecond // the same where no notification can come
 	slowdown  = 10 * time.Millisecond  // between sweeps that are woken and find nothing
 
-	warmth      = time.Minute // how far back a feed begins
-	warmChanges = 50_000      // and no further than so many changes
+	warmth      = 15 * time.Minute // how far back a feed begins: a bridge that is back has what its clients missed
+	warmChanges = 50_000           // and no further than so many changes
 )
 
 // slotted fills in the schema and, for {slots}, the part of each table of the ring. A part that is wanted in order, up to a
