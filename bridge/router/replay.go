@@ -251,6 +251,10 @@ func (c *Channel) refuse(r *replay, reason string) {
 		return
 	}
 	c.live(r, 0)
+	if s.member.replays > 0 {
+		c.leave(s)
+		c.hold(s)
+	}
 }
 
 // interrupt tells a replay of a gap in the feed; what concerns a change it finds by itself.
