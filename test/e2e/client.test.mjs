@@ -1,4 +1,4 @@
-// The client library in a real browser, against a bridge that is killed: every change arrives exactly once.
+// The client library, and a bare EventSource, in a real browser against a bridge that is killed: every change arrives.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -41,6 +41,19 @@ async function listen({ url, token }) {
     counts[name] = {};
     hear(name, { where: { id: [...Array(30).keys(), 30, name] } });
   };
+  // An EventSource comes back by itself, with the last id that it was given.
+  document.cookie = `access_token=${token}; path=/`;
+  const stream = new EventSource(url.replace(/^ws/, 'http').replace(/ws$/, 'sse/counters'), { withCredentials: true });
+  const had = new Set();
+  Object.assign(seen, { stream: {}, streamOpen: 0, streamCloses: [] });
+  stream.onopen = () => { seen.streamOpen++; };
+  stream.addEventListener('close', ({ data }) => seen.streamCloses.push(data));
+  stream.onmessage = ({ data: text }) => {
+    const { id, data } = JSON.parse(text);
+    if (had.has(id)) return;
+    had.add(id);
+    (seen.stream[data.id] ??= []).push(data.n);
+  };
   hear('all', {});
   hear('some', { resource: 'counters', where: { id: [3, 4, 5] } });
   hear('one', { resource: 'counters', key: 4 });
@@ -54,7 +67,7 @@ test('a bridge that is killed again and again: the library hands out every chang
   }));
   await stage.serve();
   await page.evaluate(listen, { url: `ws://${stage.address}/ws`, token: stage.token });
-  await page.waitForFunction(() => window.seen.connections === 1);
+  await page.waitForFunction(() => window.seen.connections === 1 && window.seen.streamOpen === 1);
   stage.write();
   for (let kill = 1; kill <= KILLS; kill++) {
     const before = await page.evaluate(() => window.seen.events);
@@ -62,17 +75,19 @@ test('a bridge that is killed again and again: the library hands out every chang
     await stage.kill();
     await page.evaluate((name) => window.late(name), `late ${kill}`);
     await stage.serve();
-    await page.waitForFunction((n) => window.seen.connections > n, kill);
+    await page.waitForFunction((n) => window.seen.connections > n && window.seen.streamOpen > n, kill);
   }
   const record = await stage.record();
   await page.waitForFunction((last) => window.seen.resyncs.length || Object.entries(last).every(([id, n]) =>
-    !n || window.seen.counts.all[id]?.includes(n)), record);
-  const { counts, resyncs, errors } = await page.evaluate(() => window.seen);
+    !n || window.seen.counts.all[id]?.includes(n) && window.seen.stream[id]?.includes(n)), record);
+  const { counts, resyncs, errors, stream, streamCloses } = await page.evaluate(() => window.seen);
   assert.deepEqual(errors, []);
   assert.deepEqual(resyncs, []);
   const whole = (ids) => Object.fromEntries(ids.filter((id) => record[id])
     .map((id) => [id, Array.from({ length: record[id] }, (_, i) => i + 1)]));
   assert.deepEqual(counts.all, whole(Object.keys(record)));
+  assert.deepEqual(streamCloses, []);
+  assert.deepEqual(stream, counts.all);
   assert.deepEqual(counts.some, whole(['3', '4', '5']));
   assert.deepEqual(counts.one, whole(['4']));
   for (let kill = 1; kill <= KILLS; kill++) {
