@@ -73,6 +73,8 @@ func (l ledger) judge(c *client, by *load) (v verdict) {
 		mark, ok := committed[a.version]
 		_, hasty := by.hasty.Load(a.mark)
 		switch {
+		case a.row == 0: // the first beacon, from before the record; a resume may bring it again
+			continue
 		case (!ok || mark != a.mark) && hasty:
 			v.undone++
 			if a.told == c.tally.resyncs {
