@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge"
 	"nalar.internal/rowfeed/test/pgtest"
@@ -55,17 +54,8 @@ func TestNoConnection(t *testing.T) {
 		one + "," + two: {one, two, "; "},
 		pooler(t):       {"unsupported startup parameter", "a pooler such as PgBouncer", "name the server itself"},
 	} {
-		cfg := rig.Load(t, `
-database: {url: "postgres://rowfeed@`+hosts+`/erp?sslmode=disable"}
-server: {listen: "127.0.0.1:0", admin_listen: ""}
-auth: {jwt: {algorithms: [HS256], secret: "`+rig.Secret+`"}, user: "{user_id}", grants: ["role:{roles}"]}
-channels:
-`+approvals)
-		b, err := bridge.New(cfg, zap.NewNop())
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = b.Run(context.Background())
+		b := bridgeTo(t, hosts)
+		err := b.Run(context.Background())
 		if err == nil {
 			t.Fatalf("%s: the bridge ran", hosts)
 		}

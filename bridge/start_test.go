@@ -16,16 +16,11 @@ import (
 	"nalar.internal/rowfeed/test/rig"
 )
 
-// To be ended while the database does not answer is no error, and leaves nothing running.
-func TestEndedWhileStarting(t *testing.T) {
-	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
+// bridgeTo makes a bridge for the database at some hosts, a list with commas.
+func bridgeTo(t *testing.T, hosts string) *bridge.Bridge {
+	t.Helper()
 	cfg := rig.Load(t, `
-database: {url: "postgres://rowfeed@`+silent.Addr().String()+`/erp?sslmode=disable"}
+database: {url: "postgres://rowfeed@`+hosts+`/erp?sslmode=disable"}
 server: {listen: "127.0.0.1:0", admin_listen: ""}
 auth: {jwt: {algorithms: [HS256], secret: "`+rig.Secret+`"}, user: "{user_id}", grants: ["role:{roles}"]}
 channels:
@@ -34,6 +29,18 @@ channels:
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// To be ended while the database does not answer is no error, and leaves nothing running.
+func TestEndedWhileStarting(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	b := bridgeTo(t, silent.Addr().String())
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan error, 1)

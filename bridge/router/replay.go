@@ -416,23 +416,12 @@ func (c *Channel) sees(s *Subscription, e *change.Event) (bits uint8) {
 
 // Notice tells those that the record at hand is due for that what they hold is void.
 func (p *Replayer) Notice(n change.Notice) {
-	c := p.c
-	var held map[*name]bool
-	if n.Audience != nil {
-		held = make(map[*name]bool, len(n.Audience))
-		for _, a := range n.Audience {
-			if g := c.grants[a]; g != nil {
-				held[g] = true
-			}
-		}
-	}
+	held := p.c.concerned(n)
 	for _, r := range p.parts {
 		s := r.sub
 		if r.gone() || p.back || !p.at.due(r) || held != nil && !s.member.holds(held) {
 			continue
 		}
-		if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
-			s.member.sink.Resync(n, s.req.Ref)
-		}
+		s.resync(n)
 	}
 }

@@ -177,15 +177,7 @@ func (c *Channel) Notify(n change.Notice) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush()
-	var held map[*name]bool
-	if n.Audience != nil {
-		held = make(map[*name]bool, len(n.Audience))
-		for _, a := range n.Audience {
-			if g := c.grants[a]; g != nil {
-				held[g] = true
-			}
-		}
-	}
+	held := c.concerned(n)
 	for _, m := range c.members {
 		if held != nil && !m.holds(held) {
 			continue
@@ -198,10 +190,29 @@ func (c *Channel) Notify(n change.Notice) {
 			if n.Resource == "" {
 				s.since = nil // something is missing of what it brought
 			}
-			if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
-				m.sink.Resync(n, s.req.Ref)
-			}
+			s.resync(n)
 		}
+	}
+}
+
+// concerned returns the grants that a notice is for; nil is everybody.
+func (c *Channel) concerned(n change.Notice) map[*name]bool {
+	if n.Audience == nil {
+		return nil
+	}
+	held := make(map[*name]bool, len(n.Audience))
+	for _, a := range n.Audience {
+		if g := c.grants[a]; g != nil {
+			held[g] = true
+		}
+	}
+	return held
+}
+
+// resync passes a notice on where it is for the subscription.
+func (s *Subscription) resync(n change.Notice) {
+	if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
+		s.member.sink.Resync(n, s.req.Ref)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"nalar.internal/rowfeed/bridge/audience"
 	"nalar.internal/rowfeed/bridge/change"
-	"nalar.internal/rowfeed/bridge/router"
 )
 
 // expiryNotice is how long before a token's end the client hears of it.
@@ -99,18 +98,14 @@ func (s *Session) welcome(who *audience.Identity) {
 func (s *Session) renew(old, who *audience.Identity) {
 	s.mu.Lock()
 	s.who = who
-	subs := s.subs
 	s.mu.Unlock()
 	s.welcome(who)
 	if slices.Equal(old.Grants, who.Grants) {
 		return
 	}
-	var channels []*router.Channel
-	for _, sub := range subs {
-		if c := sub.Channel(); !slices.Contains(channels, c) {
-			channels = append(channels, c)
-			c.Regrant(s, who.Grants)
-		}
+	channels := s.channels()
+	for _, c := range channels {
+		c.Regrant(s, who.Grants)
 	}
 	notices := make([]*change.Message, len(channels))
 	for i, c := range channels {

@@ -52,24 +52,36 @@ type model struct {
 // lost connections: what is committed comes, once, and the changes of one row in the order of their commits.
 func TestHistories(t *testing.T) {
 	t.Parallel()
+	m := newModel(t)
+	for seed := range histories {
+		m.play(7, seed)
+	}
+}
+
+func newModel(t *testing.T) *model {
+	t.Helper()
 	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
 	m.ticker = &writer{conn: m.d.Conn(t)}
 	for i := range m.writers {
 		m.writers[i] = &writer{conn: m.d.Conn(t)}
 	}
-	for seed := range histories {
-		m.rng = rand.New(rand.NewPCG(7, uint64(seed)))
-		for range steps {
-			m.step(m.writers[m.rng.IntN(writers)])
-		}
-		if seed%10 == 9 {
-			m.d.cut(t)
-		}
-		for _, w := range m.writers {
-			m.end(w, m.rng.IntN(4) > 0)
-		}
-		m.check(seed)
+	return m
+}
+
+// play runs one history of a series and checks it; after each tenth the connections are lost.
+func (m *model) play(series uint64, seed int) {
+	m.t.Helper()
+	m.rng = rand.New(rand.NewPCG(series, uint64(seed)))
+	for range steps {
+		m.step(m.writers[m.rng.IntN(writers)])
 	}
+	if seed%10 == 9 {
+		m.d.cut(m.t)
+	}
+	for _, w := range m.writers {
+		m.end(w, m.rng.IntN(4) > 0)
+	}
+	m.check(seed)
 }
 
 // step has a writer do one thing.
@@ -195,23 +207,9 @@ func (m *model) exec(w *writer, sql string) {
 // the tick does not see, once.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	m := &model{t: t, d: newDirect(t, `create table item (id int primary key, n int not null)`, channels("auto"))}
-	m.ticker = &writer{conn: m.d.Conn(t)}
-	for i := range m.writers {
-		m.writers[i] = &writer{conn: m.d.Conn(t)}
-	}
+	m := newModel(t)
 	for seed := range 40 {
-		m.rng = rand.New(rand.NewPCG(8, uint64(seed)))
-		for range steps {
-			m.step(m.writers[m.rng.IntN(writers)])
-		}
-		if seed%10 == 9 {
-			m.d.cut(t)
-		}
-		for _, w := range m.writers {
-			m.end(w, m.rng.IntN(4) > 0)
-		}
-		m.check(seed)
+		m.play(8, seed)
 	}
 	if m.ticker.open {
 		m.tick()

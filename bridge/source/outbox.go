@@ -218,7 +218,7 @@ func (o *Outbox) keep(ctx context.Context, raw [][]byte) error {
 	}
 	r := o.relations[capture]
 	if r == nil && !o.reloaded {
-		if err := o.reload(ctx); err != nil {
+		if o.relations, err = o.feed.freshRelations(ctx); err != nil {
 			return err
 		}
 		o.reloaded = true
@@ -235,17 +235,6 @@ func (o *Outbox) keep(ctx context.Context, raw [][]byte) error {
 	o.records = append(o.records, change.Record{Relation: r, Xid: id.xid, LSN: id.lsn, At: id.at, Op: c.Op, Depth: c.Depth,
 		Old: copied(raw[6]), New: copied(raw[7])})
 	return nil
-}
-
-// reload reads the decoders; the outbox's own connection may be in the middle of an answer.
-func (o *Outbox) reload(ctx context.Context) error {
-	conn, err := o.feed.o.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	o.relations, err = loadRelations(ctx, conn, o.feed.o.Schema)
-	return err
 }
 
 // query runs a statement and takes its rows in binary form.

@@ -10,14 +10,15 @@ import (
 	"nalar.internal/rowfeed/bridge/change"
 )
 
-func (f *Feed) reloadRelations(ctx context.Context) error {
+// freshRelations reads the decoders on a connection of its own: the feed's and the outbox's may be in the middle of an
+// answer.
+func (f *Feed) freshRelations(ctx context.Context) (map[int32]*change.Relation, error) {
 	conn, err := f.o.Connect(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	f.relations, err = loadRelations(ctx, conn, f.o.Schema)
-	return err
+	return loadRelations(ctx, conn, f.o.Schema)
 }
 
 // loadRelations reads the decoders of all outbox rows.

@@ -376,8 +376,8 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, raw [][]byte, b *batch) (pos uint64, err error) {
 	r := f.relations[capture]
 	if r == nil && !b.reloaded {
-		// A table was migrated while we run; the sweep's own connection is in the middle of its answer.
-		if err := f.reloadRelations(ctx); err != nil {
+		// A table was migrated while we run.
+		if f.relations, err = f.freshRelations(ctx); err != nil {
 			return 0, err
 		}
 		b.reloaded = true

@@ -51,21 +51,6 @@ func TestUnknownBenchmark(t *testing.T) {
 	}
 }
 
-func TestQuantile(t *testing.T) {
-	for _, c := range []struct {
-		list  []float64
-		share float64
-		want  float64
-	}{
-		{[]float64{3, 1, 2}, 0.5, 2}, {[]float64{4, 1, 2, 3}, 0.5, 2.5},
-		{[]float64{7}, 0.99, 7}, {[]float64{0, 10}, 0.9, 9},
-	} {
-		if got := quantile(c.list, c.share); got != c.want {
-			t.Errorf("quantile(%v, %v) = %v, want %v", c.list, c.share, got, c.want)
-		}
-	}
-}
-
 // TestSubscriberPieces feeds a conversation byte by byte and as a whole: what is heard must be the same.
 func TestSubscriberPieces(t *testing.T) {
 	long := `{"type":"stock_changed","data":{"quantity":7,"x":"` + strings.Repeat("y", 300) + `"}}`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"nalar.internal/rowfeed/test/bench/floor"
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // crowd starts a bridge and has as many subscribers of the whole table on it as are wanted.
@@ -104,7 +105,7 @@ func onTheWire(name string, sides ...*side) []string {
 		if i > 0 {
 			text += ","
 		}
-		text += fmt.Sprintf(" %s bytes and %s system calls of the %s", digits(bytes), digits(calls), d.role)
+		text += fmt.Sprintf(" %s bytes and %s system calls of the %s", measure.Digits(bytes), measure.Digits(calls), d.role)
 	}
 	return []string{text + "."}
 }

@@ -5,9 +5,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strings"
+
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // figure is one line of the table: what the rounds of one run came to.
@@ -41,9 +41,9 @@ func (f *figure) row(w io.Writer) {
 		if len(f.against) > 0 {
 			unit = "×"
 		}
-		verdict = fmt.Sprintf("≤ %s %s: yes", digits(f.most), unit)
-		if !(median(judged) <= f.most) {
-			verdict = fmt.Sprintf("≤ %s %s: **no**", digits(f.most), unit)
+		verdict = fmt.Sprintf("≤ %s %s: yes", measure.Digits(f.most), unit)
+		if !(measure.Median(judged) <= f.most) {
+			verdict = fmt.Sprintf("≤ %s %s: **no**", measure.Digits(f.most), unit)
 		}
 	}
 	fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", f.name, values(f.ours, f.unit), other, ratio, verdict)
@@ -54,38 +54,9 @@ func values(list []float64, unit string) string {
 	if len(list) == 0 {
 		return "—"
 	}
-	text := digits(median(list)) + " " + unit
+	text := measure.Digits(measure.Median(list)) + " " + unit
 	if len(list) > 1 {
-		text += fmt.Sprintf(" (%s–%s)", digits(slices.Min(list)), digits(slices.Max(list)))
+		text += fmt.Sprintf(" (%s–%s)", measure.Digits(slices.Min(list)), measure.Digits(slices.Max(list)))
 	}
 	return text
-}
-
-// digits prints three significant ones.
-func digits(v float64) string {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
-		return fmt.Sprintf("%.0f", v)
-	}
-	places := max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
-	text := fmt.Sprintf("%.*f", places, v)
-	if places > 0 {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
-}
-
-func median(list []float64) float64 { return quantile(list, 0.5) }
-
-// quantile returns the value below which that share of the list lies.
-func quantile(list []float64, share float64) float64 {
-	if len(list) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(list))
-	at := share * float64(len(sorted)-1)
-	below := int(at)
-	if below+1 == len(sorted) {
-		return sorted[below]
-	}
-	return sorted[below] + (at-float64(below))*(sorted[below+1]-sorted[below])
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"nalar.internal/rowfeed/test/bench/floor"
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // probe measures how long a change takes to one subscriber: it makes the change and is the subscriber, so that both
@@ -171,7 +172,7 @@ func (l *latencyRows) measure(probes [2]*probe, z sizes, rounds int) error {
 			if err != nil {
 				return err
 			}
-			for at, value := range []float64{median(whole), quantile(whole, 0.99), median(statement)} {
+			for at, value := range []float64{measure.Median(whole), measure.Quantile(whole, 0.99), measure.Median(statement)} {
 				to := &l[at].against
 				if p.d.bridge {
 					to = &l[at].ours

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 // subscriber is one client's side of a conversation, without its socket: it is fed what the socket brought, and says
@@ -102,40 +104,18 @@ func (s *subscriber) take(b []byte) (int, error) {
 		s.phase = joining
 		return end + 4, nil
 	}
-	code, from, to := frame(b)
+	code, from, to := wstest.Frame(b)
 	if to == 0 {
 		return 0, nil
 	}
 	return to, s.frame(code, b[from:to])
 }
 
-// frame finds the first frame of b: its opcode, and where its payload begins and ends; to is 0 where it is not there as
-// a whole. What a server sends has no mask.
-func frame(b []byte) (code byte, from, to int) {
-	if len(b) < 2 {
-		return 0, 0, 0
-	}
-	size := int(b[1] & 0x7f)
-	from = 2
-	switch {
-	case size == 126 && len(b) >= 4:
-		size, from = int(binary.BigEndian.Uint16(b[2:])), 4
-	case size == 127 && len(b) >= 10:
-		size, from = int(binary.BigEndian.Uint64(b[2:])), 10
-	case size >= 126:
-		return 0, 0, 0
-	}
-	if len(b) < from+size {
-		return 0, 0, 0
-	}
-	return b[0] & 0xf, from, from + size
-}
-
 func (s *subscriber) frame(code byte, payload []byte) error {
 	switch code {
 	case 0x9:
 		s.beats++
-		return s.say(masked(0xa, payload))
+		return s.say(wstest.Masked(0xa, payload))
 	case 0x8:
 		return fmt.Errorf("closed by the server: %q", payload)
 	case 0x1:
@@ -154,18 +134,13 @@ func (s *subscriber) frame(code byte, payload []byte) error {
 	case "heartbeat":
 		s.beats++
 	case "welcome":
-		return s.say(masked(0x1, []byte(`{"type":"subscribe","ref":"1","channel":"`+s.channel+`"}`)))
+		return s.say(wstest.Masked(0x1, []byte(`{"type":"subscribe","ref":"1","channel":"`+s.channel+`"}`)))
 	case "subscribed":
 		s.phase = live
 	default:
 		return fmt.Errorf("unexpected frame: %.120q", payload)
 	}
 	return nil
-}
-
-// masked makes a short frame as clients send it; the mask's key is zero, which leaves the payload as it is.
-func masked(code byte, payload []byte) []byte {
-	return append([]byte{0x80 | code, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...)
 }
 
 var errNoField = errors.New("event without the expected number")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // flood changes so many rows by one statement: a client that is closed for being slow has to get them all, while
@@ -132,7 +134,7 @@ func (f *flooded) round(ctx context.Context, total int) (late, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a, b := quantile(busy, 0.99), quantile(calm, 0.99)
+	a, b := measure.Quantile(busy, 0.99), measure.Quantile(calm, 0.99)
 	f.p99.values, f.during.values, f.without.values = append(f.p99.values, a/b), append(f.during.values, a), append(f.without.values, b)
 	f.took.values, f.peak.values = append(f.took.values, took), append(f.peak.values, float64(high-before)/1024)
 	return nil, nil

@@ -13,6 +13,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // Clients that never read: each has rows of its own, so that none of what waits for it is shared.
@@ -130,7 +132,7 @@ func hush(ctx context.Context, s *stage, conn *pgx.Conn, count int, silent bool)
 		return 0, 0, 0, 0, err
 	}
 	held, err = socketMemory()
-	return peak, rest, held, quantile(took, 0.99), err
+	return peak, rest, held, measure.Quantile(took, 0.99), err
 }
 
 // socketMemory returns what the kernel holds for TCP, in kilobytes (proc(5), net/sockstat: pages).

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 // raw is one client's side of a conversation without its socket, for many of them in one goroutine: it is fed what the
@@ -65,45 +67,24 @@ func (r *raw) take(b []byte) (int, error) {
 		r.upgraded = true
 		return end + 4, nil
 	}
-	code, from, to := frameOf(b)
+	code, from, to := wstest.Frame(b)
 	if to == 0 {
 		return 0, nil
 	}
 	return to, r.frame(code, b[from:to])
 }
 
-// frameOf finds the first frame of b: its opcode, and where its payload begins and ends; to is 0 where it is not there
-// as a whole. What a server sends has no mask.
-func frameOf(b []byte) (code byte, from, to int) {
-	if len(b) < 2 {
-		return 0, 0, 0
-	}
-	size, from := int(b[1]&0x7f), 2
-	switch {
-	case size == 126 && len(b) >= 4:
-		size, from = int(binary.BigEndian.Uint16(b[2:])), 4
-	case size == 127 && len(b) >= 10:
-		size, from = int(binary.BigEndian.Uint64(b[2:])), 10
-	case size >= 126:
-		return 0, 0, 0
-	}
-	if len(b) < from+size {
-		return 0, 0, 0
-	}
-	return b[0] & 0xf, from, from + size
-}
-
 func (r *raw) frame(code byte, payload []byte) error {
 	switch code {
 	case 0x9:
-		return r.say(masked(0xa, payload))
+		return r.say(wstest.Masked(0xa, payload))
 	case 0x8:
 		return fmt.Errorf("closed by the server: %q", payload)
 	}
 	kind := textOf(payload, "type")
 	switch string(kind) {
 	case "welcome":
-		return r.say(masked(0x1, []byte(r.subscribe)))
+		return r.say(wstest.Masked(0x1, []byte(r.subscribe)))
 	case "subscribed":
 		r.subscribed = true
 		if bytes.Contains(payload, []byte(`"resumed":false`)) && bytes.Contains([]byte(r.subscribe), []byte(`"cursor"`)) {
@@ -116,15 +97,6 @@ func (r *raw) frame(code byte, payload []byte) error {
 		return fmt.Errorf("unexpected frame: %.200q", payload)
 	}
 	return nil
-}
-
-// masked makes a frame as clients send it; the mask's key is zero, which leaves the payload as it is.
-func masked(code byte, payload []byte) []byte {
-	head := []byte{0x80 | code, 0x80 | byte(len(payload)), 0, 0, 0, 0}
-	if len(payload) > 125 {
-		head = []byte{0x80 | code, 0x80 | 126, byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}
-	}
-	return append(head, payload...)
 }
 
 // textOf returns the string that follows the last `"name":"`; nil where there is none. What it is used for needs no

@@ -119,14 +119,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestDigits(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 3: "3", 12345: "12345", 1.2345: "1.23", 0.1: "0.1", 123.4: "123", 0.01234: "0.0123"} {
-		if got := digits(v); got != want {
-			t.Errorf("digits(%v) = %q, want %q", v, got, want)
-		}
-	}
-}
-
 // TestRawPieces feeds a conversation byte by byte and as a whole: what is heard must be the same.
 func TestRawPieces(t *testing.T) {
 	text := func(s string) string {

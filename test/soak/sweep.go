@@ -16,6 +16,7 @@ import (
 
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/source"
+	"nalar.internal/rowfeed/test/measure"
 )
 
 // watched is a feed whose sweeps are timed on the wire: from the statement's sending to the last byte of its answer.
@@ -192,9 +193,9 @@ func sweeping(ctx context.Context, s *stage, rows, rounds int, open time.Duratio
 				return nil, nil, err
 			}
 		}
-		a, b := median(took[0]), median(took[1])
+		a, b := measure.Median(took[0]), measure.Median(took[1])
 		ratio.values, long.values, short.values = append(ratio.values, a/b), append(long.values, a), append(short.values, b)
-		tail.values = append(tail.values, quantile(took[0], 0.99)/quantile(took[1], 0.99))
+		tail.values = append(tail.values, measure.Quantile(took[0], 0.99)/measure.Quantile(took[1], 0.99))
 	}
 	note := fmt.Sprintf("%s%d and %d sweeps and glances.", name, sides[0].feed.Stats.Sweeps.Load(), sides[1].feed.Stats.Sweeps.Load())
 	return []figure{ratio, long, short, tail}, []string{note}, nil
