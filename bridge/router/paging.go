@@ -194,8 +194,10 @@ func (p *Replayer) page(ctx context.Context, leader *replay) (bool, error) {
 	for _, r := range c.lost {
 		if r == leader || r.stage == paging && !r.full && r.along(leader, after, until) {
 			list = append(list, r)
-			r.until = until
 		}
+	}
+	for _, r := range list { // not before: who goes along depends on where the leader was
+		r.until = until
 	}
 	c.mu.Unlock()
 	p.after = after
