@@ -129,6 +129,7 @@ func (b *Bridge) run(ctx context.Context) error {
 		return err
 	}
 	b.who = authority
+	b.metrics.Tokens(authority.Stats())
 	listeners, err := b.listen()
 	if err != nil {
 		return err
@@ -155,6 +156,7 @@ func (b *Bridge) run(ctx context.Context) error {
 		start(c.carry.replay)
 	}
 	start(b.keepTime)
+	start(b.who.Run)
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()

@@ -168,6 +168,9 @@ func (b *Bridge) reasons() []string {
 	if b.serving.draining.Load() {
 		reasons = append(reasons, "this node is draining")
 	}
+	if missing := b.who.Missing(); missing != "" {
+		reasons = append(reasons, missing)
+	}
 	for _, c := range b.channels {
 		st := &c.feed.Stats
 		switch {
