@@ -35,6 +35,7 @@ type Bridge struct {
 	control  *control
 	sessions *session.Server
 	metrics  *operate.Metrics
+	lobby    *operate.Lobby
 	who      *audience.Authority
 	pool     *pgxpool.Pool
 	ready    chan struct{}
@@ -66,7 +67,7 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
 	var err error
 	if b.db, err = DatabaseConfig(cfg.Database.URL); err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+		return nil, err
 	}
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
@@ -107,6 +108,8 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		return nil, err
 	}
 	b.metrics.Sessions(&b.sessions.Stats)
+	b.lobby = operate.NewLobby(max(minHalfOpen, cfg.Server.MaxConnections/4))
+	b.metrics.Lobby(b.lobby)
 	return b, nil
 }
 
@@ -138,6 +141,7 @@ func (b *Bridge) run(ctx context.Context) error {
 		return err
 	}
 	b.who = authority
+	b.metrics.Tokens(authority.Stats())
 	listeners, err := b.listen()
 	if err != nil {
 		return err
@@ -165,6 +169,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	start(b.control.feed.Run)
 	start(b.keepTime)
+	start(b.who.Run)
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()
