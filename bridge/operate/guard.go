@@ -17,6 +17,8 @@ func Guard(listen string, operator func(token string) bool, next http.Handler) h
 			http.Error(w, "this listener answers to its own address only", http.StatusMisdirectedRequest)
 		case site != "" && site != "same-origin" && site != "none":
 			http.Error(w, "not for pages of other sites", http.StatusForbidden)
+		case !ownOrigin(r):
+			http.Error(w, "not for pages of other origins", http.StatusForbidden)
 		case r.URL.Path == "/healthz", r.URL.Path == "/readyz": // probes have no token
 			next.ServeHTTP(w, r)
 		default:
@@ -29,6 +31,14 @@ func Guard(listen string, operator func(token string) bool, next http.Handler) h
 			next.ServeHTTP(w, r)
 		}
 	}))
+}
+
+// ownOrigin tells whether a request comes from no page, or from one of the very host it is for: browsers that do not send
+// Sec-Fetch-Site send Origin with whatever changes something.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	_, host, _ := strings.Cut(origin, "://")
+	return origin == "" || strings.EqualFold(host, r.Host)
 }
 
 // ownHost tells whether a Host header names the listener: its address, any IP address where it listens on all, or
