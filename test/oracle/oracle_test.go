@@ -154,6 +154,9 @@ func (s *stage) do(st step) error {
 	switch st.what {
 	case "subscribe":
 		if !p.seat.Subscribed(st.q.Ref) {
+			if p.seat.Waits() {
+				s.d.flush() // else a notice of the sweep at hand is told again: the router knows the places of events only
+			}
 			p.sink.subs[st.q.Ref] = s.d.router.Subscribe(p.sink, grants, request(st.q), answer(st.q.Ref)(false))
 			s.w.Subscribe(p.seat, st.q)
 		}
