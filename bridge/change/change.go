@@ -4,6 +4,7 @@ package change
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -91,6 +92,29 @@ type Want struct {
 // rules, of one channel or of many, make of one change.
 func (c *Change) ID(epoch, tag string) string {
 	return string(c.AppendID(make([]byte, 0, 64), epoch, tag))
+}
+
+// EventID is what the id of an event says.
+type EventID struct {
+	Epoch    string
+	Xid, LSN uint64
+	At       time.Time
+	Tag      string // of the rule
+}
+
+// ParseID reads an event's id; false for what is none.
+func ParseID(text string) (id EventID, ok bool) {
+	parts := strings.SplitN(text, "-", 5)
+	if len(parts) != 5 || !word(parts[0]) || parts[4] == "" {
+		return id, false
+	}
+	var err [3]error
+	var micro int64
+	id.Xid, err[0] = strconv.ParseUint(parts[1], 36, 64)
+	id.LSN, err[1] = strconv.ParseUint(parts[2], 36, 64)
+	micro, err[2] = strconv.ParseInt(parts[3], 36, 64)
+	id.Epoch, id.At, id.Tag = parts[0], time.UnixMicro(micro).UTC(), parts[4]
+	return id, err == [3]error{}
 }
 
 // AppendID appends ID to dst.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -31,6 +32,7 @@ type queue struct {
 	bytes    int // of all that items keep in memory
 	own      int // of those that are for this session alone
 	sse      bool
+	merged   int64 // when it last dropped what a newer event replaces, microseconds of the Unix epoch; 0: never
 }
 
 // wire is what of a message goes into the socket.
@@ -65,6 +67,7 @@ func (q *queue) len() int { return len(q.items) - q.head }
 func (q *queue) push(m *change.Message) bool {
 	if q.over(m) {
 		q.merge()
+		q.merged = time.Now().UnixMicro()
 		// A merge that frees little would be repeated for each message: a reader that far behind is too slow.
 		if q.len() > maxQueueLen*3/4 || q.bytes > maxQueueBytes*3/4 || q.own > maxQueueOwn*3/4 || q.over(m) {
 			return false
