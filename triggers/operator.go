@@ -23,8 +23,8 @@ func (t *Target) operator() string { return t.Schema + "_operator" }
 // askable are the functions that an operator calls; beside them the bridge calls requested and answer.
 var askable = []string{"ask", "answers"}
 
-// Request is the name by which the outbox has rowfeed's own table of requests.
-func (c common) Request() string { return c.Schema + ".request" }
+// RequestID is what stands for a version of a capture in the outbox row of a request.
+func (c common) RequestID() int { return change.RequestCapture }
 
 // Control is the channel that requests come by.
 func (c common) Control() string { return change.Control }
@@ -45,20 +45,20 @@ func (s *State) readOperators(ctx context.Context, tx pgx.Tx) error {
 		&o.role, &o.tables, &o.granted)
 }
 
-// requests makes the tables of requests and answers, and the decoder by which the control channel carries a request.
+// requests makes the tables of requests and answers.
 func (p *planner) requests() {
 	if p.operators.tables {
 		return
 	}
-	p.nextID++
-	c := &capture{id: p.nextID, relation: p.target.common().Request(), columns: []string{"id"}, kinds: []string{"text"},
-		types: []string{"uuid"}, key: []int16{0}, channels: []int16{p.channelID(change.Control)}}
-	p.step("create the tables request and answer", noLock, "", p.asOwner(render("operator", p.target.common())+c.insert(p.target.Schema)))
+	p.step("create the tables request and answer", noLock, "", p.asOwner(render("operator", p.target.common())))
 }
 
-// letAsk makes the operators' role and lets it ask.
+// letAsk makes the operators' role and lets it ask. Who may not create roles goes without: the bridge's own may ask too.
 func (p *planner) letAsk() {
 	role := p.target.operator()
+	if !p.operators.role && !p.server.superuser && !p.server.createRole {
+		return
+	}
 	if !p.operators.role {
 		p.step("create role "+role+", whose members may ask the bridges and kick sessions", noLock, "",
 			"create role "+ident(role)+" nologin;\n")

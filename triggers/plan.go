@@ -36,6 +36,7 @@ func (s *State) Plan() []Step {
 	p := &planner{State: s, nextID: s.lastID}
 	p.foundation()
 	p.retention()
+	p.letAsk()
 	for _, t := range s.tables {
 		if t.usable() {
 			p.watch(t)
@@ -43,7 +44,6 @@ func (s *State) Plan() []Step {
 	}
 	p.unused()
 	p.grants()
-	p.letAsk()
 	return p.steps
 }
 
