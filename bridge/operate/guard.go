@@ -11,29 +11,34 @@ import (
 // must carry an operator's token (`rowfeed token --operator`) as a bearer.
 func Guard(listen string, operator func(token string) bool, next http.Handler) http.Handler {
 	own, _, _ := net.SplitHostPort(listen)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+	return Headers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch site := r.Header.Get("Sec-Fetch-Site"); {
 		case !ownHost(r.Host, own):
 			http.Error(w, "this listener answers to its own address only", http.StatusMisdirectedRequest)
 		case site != "" && site != "same-origin" && site != "none":
 			http.Error(w, "not for pages of other sites", http.StatusForbidden)
+		case !ownOrigin(r):
+			http.Error(w, "not for pages of other origins", http.StatusForbidden)
 		case r.URL.Path == "/healthz", r.URL.Path == "/readyz": // probes have no token
 			next.ServeHTTP(w, r)
 		default:
 			token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 			if !ok || !operator(token) {
-				h.Set("WWW-Authenticate", "Bearer")
+				w.Header().Set("WWW-Authenticate", "Bearer")
 				http.Error(w, "an operator's token is needed: rowfeed token --operator", http.StatusUnauthorized)
 				return
 			}
 			next.ServeHTTP(w, r)
 		}
-	})
+	}))
+}
+
+// ownOrigin tells whether a request comes from no page, or from one of the very host it is for: browsers that do not send
+// Sec-Fetch-Site send Origin with whatever changes something.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	_, host, _ := strings.Cut(origin, "://")
+	return origin == "" || strings.EqualFold(host, r.Host)
 }
 
 // ownHost tells whether a Host header names the listener: its address, any IP address where it listens on all, or
