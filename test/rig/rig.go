@@ -317,7 +317,8 @@ func (r *Rig) Metrics(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+Token(map[string]any{"user_id": 0, "rowfeed_operator": true}))
+	claims := map[string]any{"user_id": 0, "rowfeed_operator": true, "iss": r.Config.Auth.JWT.Issuer}
+	req.Header.Set("Authorization", "Bearer "+Token(claims))
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
