@@ -33,8 +33,10 @@ type Bridge struct {
 	db       *pgx.ConnConfig
 	channels []*channel
 	control  *control
+	desk     *desk
 	sessions *session.Server
 	metrics  *operate.Metrics
+	lobby    *operate.Lobby
 	who      *audience.Authority
 	pool     *pgxpool.Pool
 	ready    chan struct{}
@@ -66,7 +68,7 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	b := &Bridge{cfg: cfg, log: log, metrics: operate.NewMetrics(), ready: make(chan struct{})}
 	var err error
 	if b.db, err = DatabaseConfig(cfg.Database.URL); err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+		return nil, err
 	}
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
@@ -95,9 +97,15 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	}
 	b.control = newControl(cfg.Database.Schema, cfg.Auth.GrantsTables)
 	b.control.feed = source.New(source.Options{
-		Connect: b.dedicated("rowfeed " + change.Control), Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
+		// Its name is how operators count the nodes.
+		Connect: func(ctx context.Context) (*pgx.Conn, error) {
+			return b.dedicated(operate.NodeName(b.sessions.Node(), cfg.Database.Schema))(ctx)
+		},
+		Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
 		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
 	})
+	b.desk = newDesk(b)
+	b.control.request = b.desk.hear
 	b.metrics.Watch(operate.Channel{Name: change.Control, Feed: &b.control.feed.Stats, History: b.control.feed.History()})
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
@@ -107,6 +115,8 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		return nil, err
 	}
 	b.metrics.Sessions(&b.sessions.Stats)
+	b.lobby = operate.NewLobby(max(minHalfOpen, cfg.Server.MaxConnections/4))
+	b.metrics.Lobby(b.lobby)
 	return b, nil
 }
 
@@ -138,6 +148,7 @@ func (b *Bridge) run(ctx context.Context) error {
 		return err
 	}
 	b.who = authority
+	b.metrics.Tokens(authority.Stats())
 	listeners, err := b.listen()
 	if err != nil {
 		return err
@@ -163,8 +174,12 @@ func (b *Bridge) run(ctx context.Context) error {
 		start(c.feed.Run)
 		start(c.carry.replay)
 	}
+	for kind := range b.desk.kinds {
+		start(b.desk.run(kind))
+	}
 	start(b.control.feed.Run)
 	start(b.keepTime)
+	start(b.who.Run)
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()

@@ -81,23 +81,34 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	mux.HandleFunc("/sse/", b.sessions.ServeEvents)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", b.readyz)
-	all := []func(context.Context) error{b.server(l.public, mux)}
+	all := []func(context.Context) error{b.server(l.public, operate.Headers(mux), b.lobby)}
 	if l.admin != nil {
 		admin := http.NewServeMux()
 		admin.Handle("GET /metrics", b.metrics.Handler())
+		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Log: b.log}).Handle(admin)
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
-		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin)))
+		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin),
+			operate.NewLobby(minHalfOpen)))
 	}
 	return all
 }
 
-// server serves a port. The limits are those of requests; a connection that is upgraded leaves them behind.
-func (b *Bridge) server(l net.Listener, h http.Handler) func(context.Context) error {
+// Limits of requests; a connection that is upgraded leaves them behind.
+const (
+	requestTimeout = 10 * time.Second // to read a request; its head, and the handshake of TLS before it, have auth.deadline
+	maxHeader      = 16 << 10         // bytes, to which net/http adds 4 KiB
+	minHalfOpen    = 64               // connections without a request, however few max_connections there are
+)
+
+// server serves a port.
+func (b *Bridge) server(l net.Listener, h http.Handler, lobby *operate.Lobby) func(context.Context) error {
 	s := &http.Server{
-		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(serverLog{b.log}, "", 0),
+		Handler: h, ReadTimeout: requestTimeout, ReadHeaderTimeout: min(requestTimeout, b.cfg.Auth.Deadline),
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: maxHeader, ErrorLog: log.New(serverLog{b.log}, "", 0),
 	}
+	lobby.Watch(s)
 	return func(ctx context.Context) error {
 		done := make(chan struct{})
 		go func() {
@@ -167,6 +178,9 @@ func (b *Bridge) reasons() []string {
 	var reasons []string
 	if b.serving.draining.Load() {
 		reasons = append(reasons, "this node is draining")
+	}
+	if missing := b.who.Missing(); missing != "" {
+		reasons = append(reasons, missing)
 	}
 	for name, feed := range b.feeds() {
 		st := &feed.Stats

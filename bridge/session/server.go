@@ -12,6 +12,7 @@
 package session
 
 import (
+	"container/list"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -68,13 +69,15 @@ type Server struct {
 	workers  chan struct{}
 	stopBeat chan struct{}
 
-	mu         sync.Mutex
-	beats      [heartbeatPhases][]*Session // every session, by when its heartbeat is due
-	phase      int
-	users      map[string]int
-	addresses  map[string]int
-	stragglers map[string]int
-	unnamed    []*Session // streams that wait for a first cursor
+	mu          sync.Mutex
+	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due
+	phase       int
+	users       map[string]int
+	addresses   map[string]int
+	stragglers  map[string]int
+	strangers   list.List      // of *Session, in the order in which they came
+	strangersOf map[string]int // of each address
+	unnamed     []*Session     // streams that wait for a first cursor
 
 	past ended
 }
@@ -92,6 +95,7 @@ func New(o Options) (*Server, error) {
 		workers:    make(chan struct{}, readWorkers),
 		stopBeat:   make(chan struct{}),
 		users:      map[string]int{}, addresses: map[string]int{}, stragglers: map[string]int{},
+		strangersOf: map[string]int{},
 	}
 	for _, p := range o.Config.Server.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
@@ -240,6 +244,7 @@ func (srv *Server) forget(s *Session) {
 	list[last] = nil
 	srv.beats[s.phase] = list[:last]
 	decrement(srv.addresses, s.address)
+	srv.known(s)
 	if who != nil {
 		decrement(srv.users, userKey(who))
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"container/list"
 	"encoding/binary"
 	"net"
 	"slices"
@@ -53,6 +54,8 @@ type Session struct {
 	timer     *time.Timer
 	phase     int32 // heartbeat bucket and place in it
 	place     int32
+
+	stranger *list.Element // of Server.strangers, while it is one; of the server's lock
 }
 
 // Send queues a message and has it written.
