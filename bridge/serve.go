@@ -85,6 +85,7 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	if l.admin != nil {
 		admin := http.NewServeMux()
 		admin.Handle("GET /metrics", b.metrics.Handler())
+		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Log: b.log}).Handle(admin)
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
 		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin),
@@ -178,19 +179,22 @@ func (b *Bridge) reasons() []string {
 	if b.serving.draining.Load() {
 		reasons = append(reasons, "this node is draining")
 	}
-	for _, c := range b.channels {
-		st := &c.feed.Stats
+	if missing := b.who.Missing(); missing != "" {
+		reasons = append(reasons, missing)
+	}
+	for name, feed := range b.feeds() {
+		st := &feed.Stats
 		switch {
 		case !st.Connected.Load():
-			reasons = append(reasons, "channel "+c.name+": no connection to the database")
+			reasons = append(reasons, "channel "+name+": no connection to the database")
 		case st.SinceSweep() > staleSweep:
-			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
+			reasons = append(reasons, "channel "+name+": the database has not answered a sweep for 5 s")
 		case st.Polling.Load(): // nothing is to be heard
 		case st.Deaf.Load():
-			reasons = append(reasons, "channel "+c.name+": LISTEN is in force, but no notification arrives, so changes are found "+
+			reasons = append(reasons, "channel "+name+": LISTEN is in force, but no notification arrives, so changes are found "+
 				"once a second only: a pooler in transaction mode is the usual cause: let database.url name the server itself")
 		case !st.Listening.Load():
-			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
+			reasons = append(reasons, "channel "+name+": not listening, changes are found once a second only")
 		}
 	}
 	return reasons
