@@ -33,6 +33,7 @@ type Bridge struct {
 	db       *pgx.ConnConfig
 	channels []*channel
 	control  *control
+	desk     *desk
 	sessions *session.Server
 	metrics  *operate.Metrics
 	lobby    *operate.Lobby
@@ -96,9 +97,15 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	}
 	b.control = newControl(cfg.Database.Schema, cfg.Auth.GrantsTables)
 	b.control.feed = source.New(source.Options{
-		Connect: b.dedicated("rowfeed " + change.Control), Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
+		// Its name is how operators count the nodes.
+		Connect: func(ctx context.Context) (*pgx.Conn, error) {
+			return b.dedicated(operate.NodeName(b.sessions.Node(), cfg.Database.Schema))(ctx)
+		},
+		Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
 		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
 	})
+	b.desk = newDesk(b)
+	b.control.request = b.desk.hear
 	b.metrics.Watch(operate.Channel{Name: change.Control, Feed: &b.control.feed.Stats, History: b.control.feed.History()})
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
@@ -166,6 +173,9 @@ func (b *Bridge) run(ctx context.Context) error {
 	for _, c := range b.channels {
 		start(c.feed.Run)
 		start(c.carry.replay)
+	}
+	for kind := range b.desk.kinds {
+		start(b.desk.run(kind))
 	}
 	start(b.control.feed.Run)
 	start(b.keepTime)

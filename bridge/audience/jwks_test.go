@@ -417,13 +417,13 @@ func TestOperatorOfFurtherIssuer(t *testing.T) {
 	cfg := basic()
 	cfg.Issuers = []config.Issuer{{Name: "partner", Algorithms: []string{"HS256"}, Secret: key}}
 	a := newAuthority(t, cfg, nil)
-	if !a.Operator(hs256(t, jwt.MapClaims{OperatorClaim: true})) {
+	if _, ok := a.Operator(hs256(t, jwt.MapClaims{OperatorClaim: true})); !ok {
 		t.Error("an operator's token does not open the door")
 	}
 	for _, more := range []jwt.MapClaims{
 		{OperatorClaim: true, "iss": "partner"}, {OperatorClaim: "true"}, {OperatorClaim: 1}, {},
 	} {
-		if a.Operator(hs256(t, more)) {
+		if _, ok := a.Operator(hs256(t, more)); ok {
 			t.Errorf("%v opens the operator's door", more)
 		}
 	}

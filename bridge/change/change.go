@@ -92,8 +92,8 @@ type Want struct {
 // operator. No configured channel has a name of that form, and nobody can subscribe to it.
 const Control = ".control"
 
-// RequestCapture is what the outbox has in place of a Relation's id where an operator's request was written down. The one
-// column of that Relation, whose table is request in rowfeed's schema, is the request's id.
+// RequestCapture is what the outbox has in place of a Relation's id where an operator's request was written down. That
+// Relation's table is request in rowfeed's schema, its columns are the request's id and kind.
 const RequestCapture = -1
 
 // ID returns the identity of an event that was made of the change: the same on every node and every replay. Transaction

@@ -10,7 +10,7 @@ import (
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	h := Guard("127.0.0.1:9090", func(token string) bool { return token == "operator" }, next)
+	h := Guard("127.0.0.1:9090", func(token string) (string, bool) { return "7", token == "operator" }, next)
 	for _, tt := range []struct {
 		name, path, host, site, authorization, origin string
 		status                                        int

@@ -23,7 +23,6 @@
 package rule
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -149,10 +148,11 @@ func operationOf(op change.Op) operations {
 	return 0
 }
 
-// tableName returns a table's name with its schema, as relations have it.
+// tableName returns a table's name with its schema, as relations have it: without the quotes that it may be written in.
 func tableName(table string) string {
-	if strings.Contains(table, ".") {
-		return table
+	schema, name, err := change.SplitTable(table)
+	if err != nil {
+		return table // which installing it refuses
 	}
-	return "public." + table
+	return schema + "." + name
 }

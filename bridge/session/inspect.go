@@ -168,3 +168,6 @@ func channelsOf(subs []*router.Subscription) []string {
 	slices.SortFunc(names, strings.Compare)
 	return names
 }
+
+// Channels returns the names of the channels that it is subscribed to.
+func (i *Info) Channels() []string { return channelsOf(i.Subscriptions) }

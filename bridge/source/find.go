@@ -261,3 +261,9 @@ func (h *History) Position(xid, lsn uint64, at time.Time) uint64 {
 	}
 	return 0
 }
+
+// Swept tells whether the feed has read all that a transaction left.
+func (f *Feed) Swept(xid uint64) bool {
+	s := f.seen.Load()
+	return s != nil && s.Over(xid)
+}

@@ -56,5 +56,6 @@ func loadRelations(ctx context.Context, conn *pgx.Conn, schema string) (map[int3
 // requests is the decoder of operators' requests, which no trigger captures.
 func requests(schema string) *change.Relation {
 	return &change.Relation{ID: change.RequestCapture, Table: schema + ".request",
-		Columns: []change.Column{{Name: "id", Kind: change.Text, Type: "uuid"}}, Key: []int{0}}
+		Columns: []change.Column{{Name: "id", Kind: change.Text, Type: "uuid"}, {Name: "kind", Kind: change.Text, Type: "text"}},
+		Key:     []int{0}}
 }

@@ -19,7 +19,7 @@ begin
   v_slot := {{.SlotAt "v_at"}};
 {{range .Slots}}  {{if eq . 0}}if{{else}}elsif{{end}} v_slot = {{.}} then
     insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, new) values (
-      pg_current_xact_id(), pg_current_wal_insert_lsn(), v_at, {{$.RequestID}}, v_channel, 0, 'i', array[v_id::text]);
+      pg_current_xact_id(), pg_current_wal_insert_lsn(), v_at, {{$.RequestID}}, v_channel, 0, 'i', array[v_id::text, p_kind]);
 {{end}}  end if;
   -- As captures do: NOTIFY can make a commit fail, so it is left out where it might; nodes look once a second anyway.
   if current_setting('max_prepared_transactions') = '0' and pg_notification_queue_usage() <= 0.5 then
