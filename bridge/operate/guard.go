@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -33,6 +32,8 @@ func Guard(listen string, operator func(token string) (user string, ok bool), ne
 			http.Error(w, "this listener answers to its own address only", http.StatusMisdirectedRequest)
 		case site != "" && site != "same-origin" && site != "none":
 			http.Error(w, "not for pages of other sites", http.StatusForbidden)
+		case !ownOrigin(r):
+			http.Error(w, "not for pages of other origins", http.StatusForbidden)
 		case r.URL.Path == "/healthz", r.URL.Path == "/readyz": // probes have no token
 			next.ServeHTTP(w, r)
 		default:
@@ -56,16 +57,18 @@ func Guard(listen string, operator func(token string) (user string, ok bool), ne
 	}))
 }
 
+// ownOrigin tells whether a request comes from no page, or from one of the very host it is for: browsers that do not send
+// Sec-Fetch-Site send Origin with whatever changes something.
+func ownOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	_, host, _ := strings.Cut(origin, "://")
+	return origin == "" || strings.EqualFold(host, r.Host)
+}
+
 // acceptable says what is wrong with a request that may change something; GET and HEAD change nothing.
 func acceptable(r *http.Request) (status int, why string) {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return 0, ""
-	}
-	if origin := r.Header.Get("Origin"); origin != "" {
-		u, err := url.Parse(origin)
-		if err != nil || !strings.EqualFold(u.Host, r.Host) {
-			return http.StatusForbidden, "not for pages of other origins"
-		}
 	}
 	// No form of another site's page can send this type.
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {

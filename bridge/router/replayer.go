@@ -147,7 +147,12 @@ func (p *Replayer) find() {
 // begin makes the list of those that take part in a step, and finds out whose messages may carry a cursor.
 func (p *Replayer) begin(list []*replay) []*replay {
 	p.at.sent = 0
-	list = slices.DeleteFunc(list, (*replay).idle)
+	list = slices.DeleteFunc(list, func(r *replay) bool {
+		if r.sub.member.stalled && (r.stage == reading || r.stage == paging) {
+			r.full = true // also one that came later, and could go live before the others are through
+		}
+		return r.idle()
+	})
 	p.c.seq++
 	for _, r := range list {
 		m := r.sub.member

@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -197,12 +198,17 @@ func (c *Channel) Notify(n change.Notice) {
 
 // concerned returns the grants that a notice is for; nil is everybody.
 func (c *Channel) concerned(n change.Notice) map[*name]bool {
-	if n.Audience == nil {
+	if n.Audience == nil && n.Prefixes == nil {
 		return nil
 	}
 	held := make(map[*name]bool, len(n.Audience))
 	for _, a := range n.Audience {
 		if g := c.grants[a]; g != nil {
+			held[g] = true
+		}
+	}
+	for text, g := range c.grants {
+		if slices.ContainsFunc(n.Prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
 			held[g] = true
 		}
 	}

@@ -78,6 +78,7 @@ type member struct {
 	early   int32 // of them, those that do not read from memory yet: the others wait
 	seq     uint64
 	bits    uint8
+	stalled bool   // its sink has no room of the past
 	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
 	step    uint64 // of which alike and first are
 	first   *replay

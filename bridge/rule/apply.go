@@ -20,7 +20,8 @@ type state struct {
 	body       Body
 	activation activation
 	was, now   []string
-	last       string // text of the newest audience
+	unknown    []string // how scoped grants begin that an audience may have and that can't be known
+	last       string   // text of the newest audience
 	text       []byte
 	ends       []int
 	scope      []byte
@@ -140,13 +141,24 @@ func (s *state) emit(b *bound, op change.Op, old, current change.Row, tag string
 	if failed == nil && !holds {
 		return
 	}
+	s.unknown = s.unknown[:0]
 	was, now := s.audiences(b, old, current)
 	if failed != nil {
-		s.conditionFailed(b.rule, failed, was, now)
+		s.fault(b.rule, FaultCondition, failed)
+		s.ruleError(b.rule, union(slices.Clone(was), now))
 		return
 	}
-	if len(was) == 0 && len(now) == 0 {
-		return
+	if len(was) > 0 || len(now) > 0 {
+		s.give(b, op, old, current, tag, was, now)
+	}
+	s.ruleError(b.rule, nil)
+}
+
+// give gives out an event.
+func (s *state) give(b *bound, op change.Op, old, current change.Row, tag string, was, now []string) {
+	row := current
+	if op == change.Delete {
+		row = old
 	}
 	s.body = Body{bound: b, change: s.change, epoch: s.place.Epoch, tag: tag, op: op, row: row, old: old, current: current,
 		scratch: s.body.scratch[:0]}
@@ -183,15 +195,14 @@ func (s *state) audiences(b *bound, old, current change.Row) (was, now []string)
 	return was, now
 }
 
-// conditionFailed reports a condition that could not be evaluated, to the operator and to those who might have received
-// the event.
-func (s *state) conditionFailed(r *rule, err error, was, now []string) {
-	s.fault(r, FaultCondition, err)
-	audience := union(slices.Clone(was), now)
-	if len(audience) == 0 {
+// ruleError tells those whom the event might have concerned, and nobody else, that it can't be told: an audience that is
+// known, and those of the tenant who hold grants of the form that is not.
+func (s *state) ruleError(r *rule, audience []string) {
+	if len(audience)+len(s.unknown) == 0 {
 		return // a notice without audience would go to everybody
 	}
-	s.out.Notice(change.Notice{Channel: r.channel, Resource: r.resource, Reason: "rule_error", Audience: audience})
+	s.out.Notice(change.Notice{Channel: r.channel, Resource: r.resource, Reason: "rule_error", Audience: audience,
+		Prefixes: slices.Clone(s.unknown)})
 }
 
 // key returns the canonical text of the row's key.

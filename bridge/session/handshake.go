@@ -163,7 +163,7 @@ func (s *Session) begin(who *audience.Identity) bool {
 func (s *Session) control() bool {
 	s.atBoundary()
 	if !s.alive() {
-		s.yield()
+		s.linger()
 		return false
 	}
 	now := time.Now().UnixMilli()
