@@ -32,6 +32,7 @@ const explainChannels = `
         tenant: "{company}"
         audience: ["user:{owner}", "role:boss"]
         operations: [insert, update]
+      - {table: task, event: note_changed, resource: notes, columns: [id, note], watch: [note], tenant: any, audience: ["role:none"]}
 `
 
 // explained asks all bridges of the rig's database and returns their reports.
@@ -108,6 +109,7 @@ func TestExplainGates(t *testing.T) {
 		{"no such row", ``, 1, "777", "captured no", "since"},
 		{"rolled back", `begin; insert into task (id, owner) values (778, 1); rollback`, 1, "778", "captured no", "committed"},
 		{"operation", `insert into task (id, owner) values (2, 1); delete from task where id = 2`, 1, "2", "rule no", "delete"},
+		{"watch", `insert into task (id, owner) values (3, 1); update task set note = 'secret too' where id = 3`, 1, "3", "rule no", "watch"},
 		{"condition", `insert into task (id, owner, state) values (4, 1, 'hidden')`, 1, "4", "condition no", "false"},
 		{"condition fails", `insert into task (id, owner, state) values (5, null, 'broken')`, 1, "5", "condition no", "failed"},
 		{"audience", `insert into task (id, owner, company) values (6, 1, null)`, 1, "6", "audience no", "no tenant"},
