@@ -26,7 +26,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interva
 // DatabaseConfig reads database.url into what every connection is made of: one that ends in a silent network, and, where
 // several hosts are named, leads to the one that is the primary.
 func DatabaseConfig(url string) (*pgx.ConnConfig, error) {
-	pooled, err := pgxpool.ParseConfig(url) // it takes its own parameters out of the URL, pool_max_conns say
+	pooled, err := parsePool(url) // it takes its own parameters out of the URL, pool_max_conns say
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,17 @@ func DatabaseConfig(url string) (*pgx.ConnConfig, error) {
 		if several {
 			c.ConnectTimeout = hostTimeout
 		}
+	}
+	return c, nil
+}
+
+// parsePool reads database.url. An error has nothing of it: what pgx repeats of an address without its password is more
+// than it should be where the password is quoted or misplaced.
+func parsePool(url string) (*pgxpool.Config, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("read database.url: it is not the address of a PostgreSQL database, or a pool_… parameter in it " +
+			"is no number: write postgres://user@host:5432/database")
 	}
 	return c, nil
 }
@@ -99,9 +110,9 @@ func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error)
 
 // openPool opens the pool for what is no feed: identity queries, ticks, canaries.
 func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(b.cfg.Database.URL)
+	c, err := parsePool(b.cfg.Database.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read database.url: %w", err)
+		return nil, err
 	}
 	c.ConnConfig = b.db.Copy()
 	c.ConnConfig.RuntimeParams["application_name"] = "rowfeed"

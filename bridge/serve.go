@@ -81,23 +81,34 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	mux.HandleFunc("/sse/", b.sessions.ServeEvents)
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", b.readyz)
-	all := []func(context.Context) error{b.server(l.public, mux)}
+	all := []func(context.Context) error{b.server(l.public, operate.Headers(mux), b.lobby)}
 	if l.admin != nil {
 		admin := http.NewServeMux()
 		admin.Handle("GET /metrics", b.metrics.Handler())
+		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Log: b.log}).Handle(admin)
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
-		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin)))
+		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin),
+			operate.NewLobby(minHalfOpen)))
 	}
 	return all
 }
 
-// server serves a port. The limits are those of requests; a connection that is upgraded leaves them behind.
-func (b *Bridge) server(l net.Listener, h http.Handler) func(context.Context) error {
+// Limits of requests; a connection that is upgraded leaves them behind.
+const (
+	requestTimeout = 10 * time.Second // to read a request; its head, and the handshake of TLS before it, have auth.deadline
+	maxHeader      = 16 << 10         // bytes, to which net/http adds 4 KiB
+	minHalfOpen    = 64               // connections without a request, however few max_connections there are
+)
+
+// server serves a port.
+func (b *Bridge) server(l net.Listener, h http.Handler, lobby *operate.Lobby) func(context.Context) error {
 	s := &http.Server{
-		Handler: h, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: log.New(serverLog{b.log}, "", 0),
+		Handler: h, ReadTimeout: requestTimeout, ReadHeaderTimeout: min(requestTimeout, b.cfg.Auth.Deadline),
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: maxHeader, ErrorLog: log.New(serverLog{b.log}, "", 0),
 	}
+	lobby.Watch(s)
 	return func(ctx context.Context) error {
 		done := make(chan struct{})
 		go func() {
@@ -168,19 +179,22 @@ func (b *Bridge) reasons() []string {
 	if b.serving.draining.Load() {
 		reasons = append(reasons, "this node is draining")
 	}
-	for _, c := range b.channels {
-		st := &c.feed.Stats
+	if missing := b.who.Missing(); missing != "" {
+		reasons = append(reasons, missing)
+	}
+	for name, feed := range b.feeds() {
+		st := &feed.Stats
 		switch {
 		case !st.Connected.Load():
-			reasons = append(reasons, "channel "+c.name+": no connection to the database")
+			reasons = append(reasons, "channel "+name+": no connection to the database")
 		case st.SinceSweep() > staleSweep:
-			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
+			reasons = append(reasons, "channel "+name+": the database has not answered a sweep for 5 s")
 		case st.Polling.Load(): // nothing is to be heard
 		case st.Deaf.Load():
-			reasons = append(reasons, "channel "+c.name+": LISTEN is in force, but no notification arrives, so changes are found "+
+			reasons = append(reasons, "channel "+name+": LISTEN is in force, but no notification arrives, so changes are found "+
 				"once a second only: a pooler in transaction mode is the usual cause: let database.url name the server itself")
 		case !st.Listening.Load():
-			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
+			reasons = append(reasons, "channel "+name+": not listening, changes are found once a second only")
 		}
 	}
 	return reasons

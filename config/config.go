@@ -53,10 +53,10 @@ type Auth struct {
 	Deadline     time.Duration     `mapstructure:"deadline"` // from connecting to a valid token
 	JWT          JWT               `mapstructure:"jwt"`
 	Issuers      []Issuer          `mapstructure:"issuers"`
-	User         string            `mapstructure:"user"`   // template over the claims
-	Tenant       string            `mapstructure:"tenant"` // template over the claims; empty: none, or from UserQuery
-	UserQuery    string            `mapstructure:"user_query"`
-	Grants       []string          `mapstructure:"grants"` // templates over the claims
+	User         string            `mapstructure:"user"`       // template over the claims
+	Tenant       string            `mapstructure:"tenant"`     // template over the claims; empty: none, or from UserQuery
+	UserQuery    string            `mapstructure:"user_query"` // $1 is the user, $2 the issuer
+	Grants       []string          `mapstructure:"grants"`     // templates over the claims of auth.jwt's tokens
 	GrantsQuery  string            `mapstructure:"grants_query"`
 	GrantsTables map[string]string `mapstructure:"grants_tables"` // table: user column, or empty for everybody
 }
@@ -76,15 +76,20 @@ type JWT struct {
 	Claims         map[string]string `mapstructure:"claims"`          // values that must match
 }
 
-// Issuer is a further issuer of tokens, with keys of its own.
+// Issuer is a further issuer of tokens, with keys of its own. What its tokens grant is its own too: user 42 of another
+// issuer is another person, who must not hold user:42 because auth.grants says so of auth.jwt's tokens.
 type Issuer struct {
-	Name          string   `mapstructure:"name"`
-	Algorithms    []string `mapstructure:"algorithms"`
-	Secret        string   `mapstructure:"secret"`
-	SecretFile    string   `mapstructure:"secret_file"`
-	PublicKeyFile string   `mapstructure:"public_key_file"`
-	JWKSURL       string   `mapstructure:"jwks_url"`
-	Audience      string   `mapstructure:"audience"`
+	Name          string            `mapstructure:"name"`
+	Algorithms    []string          `mapstructure:"algorithms"`
+	Secret        string            `mapstructure:"secret"`
+	SecretFile    string            `mapstructure:"secret_file"`
+	PublicKeyFile string            `mapstructure:"public_key_file"`
+	JWKSURL       string            `mapstructure:"jwks_url"`
+	Audience      string            `mapstructure:"audience"`
+	Claims        map[string]string `mapstructure:"claims"` // values that must match; those of auth.jwt don't count here
+	User          string            `mapstructure:"user"`   // empty: auth.user
+	Tenant        string            `mapstructure:"tenant"` // empty: auth.tenant
+	Grants        []string          `mapstructure:"grants"` // templates over the claims
 }
 
 // The service classes of a channel.

@@ -12,16 +12,6 @@ func (c *Config) Unavailable() Problems {
 	add := func(key, what, do string) {
 		found = append(found, Problem{Key: key, What: what + " not available in this version", Do: do})
 	}
-	for i := range c.Auth.Issuers {
-		add(fmt.Sprintf("auth.issuers[%d]", i), "further issuers are", "remove it; auth.jwt is the one issuer")
-	}
-	if len(c.Auth.GrantsTables) > 0 {
-		add("auth.grants_tables", "renewing grants when tables change is",
-			"remove it; sessions get new grants when they connect anew")
-	}
-	if c.Auth.JWT.JWKSURL != "" {
-		add("auth.jwt.jwks_url", "fetching keys is", "set public_key_file to the issuer's key instead")
-	}
 	for _, name := range sorted(c.Channels) {
 		for i, rule := range c.Channels[name].Rules {
 			key := fmt.Sprintf("%s.rules[%d]", join("channels", name), i)

@@ -12,12 +12,13 @@ var (
 	cookieName    = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 6265: a token of RFC 9110
 	parameterName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	firstArgument = regexp.MustCompile(`\$1([^0-9]|$)`)
+
+	secondArgument = regexp.MustCompile(`\$2([^0-9]|$)`)
 )
 
 func (c *checker) auth(a Auth) {
 	c.duration("auth.deadline", a.Deadline)
 	j := a.JWT
-	c.keys("auth.jwt", j)
 	if j.Leeway < 0 {
 		c.add("auth.jwt.leeway", j.Leeway.String()+" is below 0", "write 0s or more")
 	}
@@ -27,54 +28,86 @@ func (c *checker) auth(a Auth) {
 	if p := j.QueryParameter; p != "" && (!parameterName.MatchString(p) || p == "cursor") {
 		c.add("auth.jwt.query_parameter", quote(p)+" can't be the parameter", "write a name such as token")
 	}
-	if slices.Contains(sorted(j.Claims), "") {
-		c.add("auth.jwt.claims", "has a claim without a name", "write name: value")
-	}
 	names := map[string]bool{}
-	for i, issuer := range a.Issuers {
-		key := fmt.Sprintf("auth.issuers[%d]", i)
-		if issuer.Name == "" {
-			c.add(key+".name", "is not set", "write what its tokens have as iss")
-		} else if names[issuer.Name] || issuer.Name == j.Issuer {
-			c.add(key+".name", quote(issuer.Name)+" is there twice", "give each issuer one entry")
+	for i, p := range a.Parties() {
+		c.party(a, p)
+		if i == 0 {
+			continue
 		}
-		names[issuer.Name] = true
-		c.keys(key, JWT{Algorithms: issuer.Algorithms, Secret: issuer.Secret, SecretFile: issuer.SecretFile,
-			PublicKeyFile: issuer.PublicKeyFile, JWKSURL: issuer.JWKSURL})
+		if name := p.JWT.Issuer; name == "" {
+			c.add(p.Key+".name", "is not set", "write what its tokens have as iss")
+		} else if names[name] || name == j.Issuer {
+			c.add(p.Key+".name", quote(name)+" is there twice", "give each issuer one entry")
+		}
+		names[p.JWT.Issuer] = true
 	}
-	c.identity(a)
+	c.query("auth.user_query", a.UserQuery, len(a.Issuers) > 0)
+	c.query("auth.grants_query", a.GrantsQuery, len(a.Issuers) > 0)
+	c.grantsTables(a)
 }
 
-// identity checks what makes a user and grants of a token.
-func (c *checker) identity(a Auth) {
-	before := len(c.problems)
-	if names := c.template("auth.user", a.User); len(names) == 0 && len(c.problems) == before {
-		c.add("auth.user", quote(a.User)+" makes everybody the same user", "name the claim in braces, such as {user_id}")
+// grantsTables checks the tables behind the grants; whether they are there is for migrate and serve to say.
+func (c *checker) grantsTables(a Auth) {
+	if len(a.GrantsTables) > 0 && a.UserQuery == "" && a.GrantsQuery == "" {
+		c.add("auth.grants_tables", "there is neither user_query nor grants_query: nothing is looked up anew",
+			"write the query that reads these tables, or remove it")
 	}
-	c.template("auth.tenant", a.Tenant)
-	for i, grant := range a.Grants {
-		key := fmt.Sprintf("auth.grants[%d]", i)
+	for _, table := range sorted(a.GrantsTables) {
+		key, column := join("auth.grants_tables", table), a.GrantsTables[table]
+		c.table(key, table)
+		if public, ok := strings.CutPrefix(table, "public."); ok {
+			if _, twice := a.GrantsTables[public]; twice {
+				c.add(key, "is the same table as "+quote(public), "remove one of them")
+			}
+		}
+		if column != "" && (len(column) > 63 || clean(column) != column) {
+			c.add(key, quote(column)+" can't be the name of a column", `name the column that holds the user, or write "" for everybody`)
+		}
+	}
+}
+
+// party checks an issuer: its keys, and what makes a user and grants of its tokens.
+func (c *checker) party(a Auth, p Party) {
+	c.keys(p.Key, p.JWT)
+	if slices.Contains(sorted(p.JWT.Claims), "") {
+		c.add(p.Key+".claims", "has a claim without a name", "write name: value")
+	}
+	own := func(key string) bool { return p.Key == "auth.jwt" || strings.HasPrefix(key, p.Key) } // else it was checked
+	before := len(c.problems)
+	if own(p.UserKey) {
+		if names := c.template(p.UserKey, p.User); len(names) == 0 && len(c.problems) == before {
+			c.add(p.UserKey, quote(p.User)+" makes everybody the same user", "name the claim in braces, such as {user_id}")
+		}
+	}
+	if own(p.TenantKey) {
+		c.template(p.TenantKey, p.Tenant)
+	}
+	for i, grant := range p.Grants {
+		key := fmt.Sprintf("%s[%d]", p.GrantsKey, i)
 		if c.template(key, grant); grant == "" {
 			c.add(key, "is empty", "write a template such as user:{user_id}, or remove it")
 		}
 	}
-	if len(a.Grants) == 0 && a.GrantsQuery == "" {
-		c.add("auth.grants", "is empty, and there is no grants_query: nobody would see anything",
+	if len(p.Grants) == 0 && a.GrantsQuery == "" {
+		c.add(p.GrantsKey, "is empty, and there is no grants_query: nobody would see anything",
 			"write templates such as user:{user_id}")
-	}
-	c.query("auth.user_query", a.UserQuery)
-	c.query("auth.grants_query", a.GrantsQuery)
-	for _, table := range sorted(a.GrantsTables) {
-		c.table(join("auth.grants_tables", table), table)
 	}
 }
 
-// query checks that a query asks about the user.
-func (c *checker) query(key, sql string) {
-	if sql != "" && !firstArgument.MatchString(sql) {
+// query checks that a query asks about the user, and about the right one where there are several issuers.
+func (c *checker) query(key, sql string, issuers bool) {
+	switch {
+	case sql == "":
+	case !firstArgument.MatchString(sql):
 		c.add(key, "does not read $1", "compare with $1, which is the user")
+	case issuers && !secondArgument.MatchString(sql):
+		c.add(key, "does not read $2, so that user 42 of every issuer would be the same person",
+			"compare with $2, which is the issuer: $2 = 'https://issuer.example', or $2 in (…) for issuers that share users")
 	}
 }
+
+// ReadsIssuer reports whether a query takes the issuer as its second argument.
+func ReadsIssuer(sql string) bool { return secondArgument.MatchString(sql) }
 
 // algorithms are the ones that tokens may be signed with: RFC 7518, section 3.1, and RFC 8037.
 var algorithms = []string{
@@ -151,8 +184,11 @@ func (c *checker) key(key string, j JWT, source string, secret, public []string)
 			"list the algorithm of the key (RS256, ES256, EdDSA), or set secret_file instead")
 	case source == "jwks_url":
 		u, err := url.Parse(j.JWKSURL)
-		if err != nil || u.Scheme != "https" || u.Host == "" {
+		switch {
+		case err != nil || u.Scheme != "https" || u.Host == "":
 			c.add(at, "is not an https address", "write https://host/path")
+		case u.User != nil || u.Fragment != "":
+			c.add(at, "has a name, a password or a fragment", "write https://host/path; the keys are public")
 		}
 	default:
 		public, err := j.PublicKey()

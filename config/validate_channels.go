@@ -156,7 +156,7 @@ func (c *checker) templates(key string, list []string) {
 // tenant checks that a rule says whose it is where tokens have a tenant, and does not where they have none.
 func (c *checker) tenant(key, tenant string, auth Auth) {
 	c.template(key, tenant)
-	tenants := auth.Tenant != "" || auth.UserQuery != ""
+	tenants := auth.UserQuery != "" || slices.ContainsFunc(auth.Parties(), func(p Party) bool { return p.Tenant != "" })
 	switch {
 	case tenants && tenant == "":
 		c.add(key, "is not set, and users have tenants",

@@ -39,7 +39,7 @@ func (s *State) Status() []TableStatus {
 			continue
 		}
 		list = append(list, TableStatus{Table: name, State: Unwanted,
-			Problems: []string{"has triggers, but no rule names it"}})
+			Problems: []string{"has triggers, but no rule names it, nor does auth.grants_tables"}})
 	}
 	return list
 }
@@ -149,6 +149,9 @@ func (s *State) Off() []string {
 		if c.fresh {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
+	}
+	if !s.operators.tables {
+		list = append(list, "the tables request and answer are missing")
 	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",

@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ type Target struct {
 
 const (
 	slots        = 3         // of the outbox's ring
-	version      = 2         // of the schema; 1 had neither epoch nor swept
+	version      = 3         // of the schema; 1 had neither epoch nor swept, 2 no control channel
 	nameLimit    = 63        // bytes of a PostgreSQL name, and of a NOTIFY channel
 	maxRow       = 256 << 20 // bytes of old and new values together; a larger change is captured as a resync
 	wakeBySweep  = "sweep"
@@ -45,6 +44,7 @@ type wanted struct {
 type wantedChannel struct {
 	name  string
 	watch []string
+	any   bool // whatever an update changes
 	wake  string
 }
 
@@ -55,7 +55,7 @@ func (w *wanted) relation() string { return w.schema + "." + w.name }
 func merge(wants []change.Want) ([]*wanted, error) {
 	var all []*wanted
 	for _, want := range wants {
-		schema, name, err := splitName(want.Table)
+		schema, name, err := change.SplitTable(want.Table)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func merge(wants []change.Want) ([]*wanted, error) {
 
 func (w *wanted) add(want change.Want) {
 	watch := want.Watch
-	if len(watch) == 0 {
+	if len(watch) == 0 && !want.Any {
 		watch = want.Columns
 	}
 	w.columns = union(w.columns, want.Columns, want.Watch)
@@ -81,6 +81,12 @@ func (w *wanted) add(want change.Want) {
 		i = len(w.channels) - 1
 	}
 	w.channels[i].watch = union(w.channels[i].watch, watch)
+	w.channels[i].any = w.channels[i].any || want.Any
+}
+
+// keyless tells that nobody needs to tell the table's rows apart.
+func (w *wanted) keyless() bool {
+	return !slices.ContainsFunc(w.channels, func(c wantedChannel) bool { return !c.any })
 }
 
 // union returns a with the members of the other lists that it lacks, in order.
@@ -94,35 +100,6 @@ func union(a []string, lists ...[]string) []string {
 		}
 	}
 	return out
-}
-
-// splitName splits a table's name as the configuration has it: name, schema.name, or with SQL's double quotes where a
-// part holds a dot. Letters keep their case, without quotes too.
-func splitName(table string) (schema, name string, err error) {
-	parts := []string{""}
-	quoted := false
-	for i := 0; i < len(table); i++ {
-		last := &parts[len(parts)-1]
-		switch c := table[i]; {
-		case c == '"' && quoted && i+1 < len(table) && table[i+1] == '"':
-			*last += `"`
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == '.' && !quoted:
-			parts = append(parts, "")
-		default:
-			*last += string(c)
-		}
-	}
-	if len(parts) == 1 {
-		parts = []string{"public", parts[0]}
-	}
-	if quoted || len(parts) != 2 || slices.Contains(parts, "") {
-		return "", "", fmt.Errorf("table %q: write it as table or schema.table, with double quotes around a part that "+
-			"holds a dot", table)
-	}
-	return parts[0], parts[1], nil
 }
 
 // nearest returns the candidate that a misspelt name probably means, or "".

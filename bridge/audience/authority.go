@@ -3,8 +3,9 @@ package audience
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
@@ -12,53 +13,77 @@ import (
 	"nalar.internal/rowfeed/config"
 )
 
-// Authority tells who a token belongs to and what they may see. It is safe for concurrent use and has no goroutine.
+// Authority tells who a token belongs to and what they may see. It is safe for concurrent use. Its only goroutines are
+// those of Run, without which keys that issuers publish are fetched when the first token asks for them.
 type Authority struct {
 	verifier  *verifier
-	user      *template
-	tenant    *template // nil: from the user query, or none
-	grants    []*template
 	directory *directory // nil: no queries
+	faults    *faults
+	stats     Stats
 	log       *zap.Logger
 }
+
+// Option changes what an Authority is made of.
+type Option func(*options)
+
+type options struct{ client *http.Client }
+
+// WithHTTPClient has keys fetched by this client, instead of one that trusts the system's certificates. Redirects and
+// times are bounded all the same.
+func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.client = c } }
 
 // New makes the Authority that the configuration describes: it reads the keys, and refuses a key that does not fit its
 // algorithms, a secret that is too short, and a template that can't be read. db runs the configured queries; it may be
 // nil where there are none. Errors begin with the configuration's key and say what to do.
-func New(cfg config.Auth, db Querier, log *zap.Logger) (*Authority, error) {
+func New(cfg config.Auth, db Querier, log *zap.Logger, with ...Option) (*Authority, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
+	var o options
+	for _, set := range with {
+		set(&o)
+	}
 	a := &Authority{log: log}
+	a.faults = newFaults(&a.stats, log)
 	var err error
-	if a.verifier, err = newVerifier(cfg); err != nil {
+	if a.verifier, err = newVerifier(cfg, o.client, log); err != nil {
 		return nil, err
 	}
-	if a.user, err = parseTemplate(cfg.User); err != nil {
-		return nil, fmt.Errorf("auth.user: %w", err)
-	}
-	if !a.user.readsClaims() {
-		return nil, errors.New("auth.user: names no claim, so that everybody would be the same user: write {user_id}")
-	}
-	if cfg.Tenant != "" {
-		if a.tenant, err = parseTemplate(cfg.Tenant); err != nil {
-			return nil, fmt.Errorf("auth.tenant: %w", err)
-		}
-	}
-	for i, source := range cfg.Grants {
-		t, err := parseTemplate(source)
-		if err != nil {
-			return nil, fmt.Errorf("auth.grants[%d]: %w", i, err)
-		}
-		a.grants = append(a.grants, t)
+	for _, r := range a.verifier.rings() {
+		a.stats.KeySets = append(a.stats.KeySets, &r.stats)
 	}
 	if strings.TrimSpace(cfg.UserQuery+cfg.GrantsQuery) != "" {
 		if db == nil {
 			return nil, errors.New("auth: user_query and grants_query need a database")
 		}
-		a.directory = newDirectory(cfg, db, log)
+		a.directory = newDirectory(cfg, db, a.faults)
 	}
 	return a, nil
+}
+
+// Stats is what is measured.
+func (a *Authority) Stats() *Stats { return &a.stats }
+
+// Run keeps the keys that issuers publish up to date until ctx ends: it fetches them now, about each hour, and after a
+// failure sooner.
+func (a *Authority) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, r := range a.verifier.rings() {
+		all.Go(func() { r.keep(ctx) })
+	}
+	<-ctx.Done()
+	all.Wait()
+	return nil
+}
+
+// Missing says in one line which keys are not there yet without which hardly anybody could be let in: those of auth.jwt,
+// where they are fetched and have not been. A further issuer whose keys are missing does not keep the others' users out.
+func (a *Authority) Missing() string {
+	r := a.verifier.primary.ring
+	if r == nil || r.stats.Fetched.Load() > 0 {
+		return ""
+	}
+	return r.at + ": the keys have not been fetched yet: see the log for why, and `rowfeed doctor`"
 }
 
 // Check runs the configured queries once, for a user that need not exist, so that a table that isn't there, a missing
@@ -71,14 +96,26 @@ func (a *Authority) Check(ctx context.Context) error {
 }
 
 // Identify verifies a token and returns whose it is. It fails with a *Refusal where the token is not good enough, and
-// with ErrUnavailable where that could not be found out. With queries it may take a few seconds longer than ctx: a
-// query is shared by all who ask for the same user, so it does not end with one of them.
+// with ErrUnavailable where that could not be found out. With queries, or keys to fetch, it may take a few seconds longer
+// than ctx: a query is shared by all who ask for the same user, so it does not end with one of them.
 func (a *Authority) Identify(ctx context.Context, token string) (*Identity, error) {
-	claims, from, err := a.verifier.verify(token)
+	id, err := a.identify(ctx, token)
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		a.stats.add(&a.stats.refusals, refusal.Reason)
+	}
+	return id, err
+}
+
+func (a *Authority) identify(ctx context.Context, token string) (*Identity, error) {
+	claims, from, err := a.verifier.verify(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	user, err := required(a.user, claims, "user claim")
+	user, err := a.required(from.user, claims, "user")
+	if err != nil {
+		return nil, err
+	}
+	own, err := a.ownOf(from, claims, user)
 	if err != nil {
 		return nil, err
 	}
@@ -86,48 +123,41 @@ func (a *Authority) Identify(ctx context.Context, token string) (*Identity, erro
 	if err != nil {
 		return nil, err
 	}
-	tenant, err := a.tenantOf(claims, p)
-	if err != nil {
-		return nil, err
-	}
-	grants, err := a.grantsOf(claims, p)
-	if err != nil {
-		return nil, err
-	}
-	name, _ := claims["name"].(string) // OpenID Connect Core 1.0, section 5.1
-	if p.name != "" {
-		name = p.name
-	}
-	expires, err := claims.GetExpirationTime()
-	if err != nil || expires == nil { // the verifier has seen to it
-		return nil, refuse("no exp")
-	}
-	return &Identity{
-		Issuer: from.name, User: user, Tenant: tenant, Name: displayName(name), Grants: scoped(tenant, grants),
-		Expires: expires.Time,
-	}, nil
+	return a.merge(own, p)
 }
 
 // OperatorClaim marks an operator's token (`rowfeed token --operator`): true opens the operator's listener.
 const OperatorClaim = "rowfeed_operator"
 
-// Operator tells whether the token is valid and an operator's. It needs no user and asks no database: it has to work
-// when nothing else does.
-func (a *Authority) Operator(token string) bool {
-	claims, _, err := a.verifier.verify(token)
-	return err == nil && claims[OperatorClaim] == true
+// Operator tells whether the token is valid and an operator's, and returns whose it is, for the log; empty where it names
+// no user. It asks no database: it has to work when nothing else does. Only auth.jwt's tokens can be: who vouches for
+// users of their own does not run this place.
+func (a *Authority) Operator(token string) (user string, ok bool) {
+	claims, from, err := a.verifier.verify(context.Background(), token)
+	if err != nil || !from.own || claims[OperatorClaim] != true {
+		return "", false
+	}
+	user, _ = from.user.one(claims) // an operator need not be a user
+	return user, true
 }
 
 // required returns the text of a template that must have one.
-func required(t *template, claims jwt.MapClaims, what string) (string, error) {
+func (a *Authority) required(t *template, claims jwt.MapClaims, what string) (string, error) {
 	s, err := t.one(claims)
 	switch {
 	case err != nil:
-		return "", refuse(what + " not usable")
+		a.unfilled(what, t, err)
+		return "", refuse(what + " claim not usable")
 	case s == "":
-		return "", refuse(what + " missing")
+		return "", refuse(what + " claim missing")
 	}
 	return s, nil
+}
+
+// unfilled notes that a template could not be filled from a token.
+func (a *Authority) unfilled(what string, t *template, err error) {
+	a.faults.note(what+"_claim", t.key, "a template can't be filled from a token, which is refused",
+		zap.String("template", t.source), zap.Error(err))
 }
 
 // lookUp returns what the queries know of the user; nothing where there are none.
@@ -136,47 +166,4 @@ func (a *Authority) lookUp(ctx context.Context, issuer, user string) (*person, e
 		return &person{}, nil
 	}
 	return a.directory.person(ctx, issuer, user)
-}
-
-// tenantOf returns the tenant of token and query. Where both name one it has to be the same; where one of them is
-// configured to, the tenant must not be empty.
-func (a *Authority) tenantOf(claims jwt.MapClaims, p *person) (string, error) {
-	if a.tenant == nil {
-		if p.tenanted && p.tenant == "" {
-			return "", refuse("user has no tenant")
-		}
-		return p.tenant, nil
-	}
-	tenant, err := required(a.tenant, claims, "tenant claim")
-	if err != nil {
-		return "", err
-	}
-	if p.tenant != "" && p.tenant != tenant {
-		return "", refuse("tenant is not the user's")
-	}
-	return tenant, nil
-}
-
-// grantsOf returns the grants of token and query, not yet scoped. A template that can't be filled from these claims
-// grants nothing, and takes nothing from the others.
-func (a *Authority) grantsOf(claims jwt.MapClaims, p *person) ([]string, error) {
-	grants := append(make([]string, 0, len(p.grants)+len(a.grants)), p.grants...)
-	for _, t := range a.grants {
-		texts, err := t.all(claims)
-		if errors.Is(err, errTooMany) {
-			return nil, refuse("too many grants")
-		}
-		if err != nil {
-			t.warn.Do(func() {
-				a.log.Warn("a grant template can't be filled from a token; it grants nothing",
-					zap.String("template", t.source), zap.Error(err))
-			})
-			continue
-		}
-		grants = append(grants, texts...)
-	}
-	if len(grants) > maxGrants {
-		return nil, refuse("too many grants")
-	}
-	return grants, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +29,8 @@ const (
 
 // person is what the queries know of a user. It is shared: never changed after it was made.
 type person struct {
-	tenanted bool // the user query has a column for the tenant
+	asOf     uint64 // the last change of what the queries read that is in the answer for sure, see memo
+	tenanted bool   // the user query has a column for the tenant
 	tenant   string
 	name     string
 	grants   []string
@@ -43,9 +43,7 @@ type directory struct {
 	grants query
 	limit  time.Duration // of each query
 	memo   memo
-	log    *zap.Logger
-
-	unclean sync.Once
+	faults *faults
 }
 
 // query is one of the configured queries; sql may be empty.
@@ -53,31 +51,49 @@ type query struct {
 	key  string // of the configuration
 	sql  string
 	most int // columns
+
+	issuer bool // it reads $2, the issuer
 }
 
-func newDirectory(cfg config.Auth, db Querier, log *zap.Logger) *directory {
+func newQuery(key, sql string, most int) query {
+	return query{key: key, sql: strings.TrimSpace(sql), most: most, issuer: config.ReadsIssuer(sql)}
+}
+
+// arguments are the user, and the issuer where the query reads it.
+func (q query) arguments(k who) []any {
+	if q.issuer {
+		return []any{k.user, k.issuer}
+	}
+	return []any{k.user}
+}
+
+func newDirectory(cfg config.Auth, db Querier, f *faults) *directory {
 	return &directory{
 		db:     db,
-		user:   query{"auth.user_query", strings.TrimSpace(cfg.UserQuery), 2},
-		grants: query{"auth.grants_query", strings.TrimSpace(cfg.GrantsQuery), 1},
+		user:   newQuery("auth.user_query", cfg.UserQuery, 2),
+		grants: newQuery("auth.grants_query", cfg.GrantsQuery, 1),
 		limit:  queryTimeout,
-		memo:   memo{keep: keepPerson, flights: map[who]*flight{}},
-		log:    log,
+		memo:   memo{keep: keepPerson, flights: map[who]*flight{}, changed: map[string]uint64{}},
+		faults: f,
 	}
 }
 
 // person returns what the database knows of the user, or a *Refusal, or ErrUnavailable.
 func (d *directory) person(ctx context.Context, issuer, user string) (*person, error) {
-	return d.memo.get(ctx, who{issuer, user}, func() (*person, error) { return d.find(ctx, user) })
+	k := who{issuer, user}
+	return d.memo.get(ctx, k, func() (*person, error) { return d.find(d.asking(ctx), k) })
 }
 
+// asker runs a query for a user and calls row with each row's columns as text; NULL is nil.
+type asker func(q query, k who, row func(columns [][]byte) error) error
+
 // find runs the queries.
-func (d *directory) find(ctx context.Context, user string) (*person, error) {
+func (d *directory) find(ask asker, k who) (*person, error) {
 	p := &person{}
-	if err := d.findUser(ctx, user, p); err != nil {
+	if err := d.findUser(ask, k, p); err != nil {
 		return nil, err
 	}
-	if err := d.findGrants(ctx, user, p); err != nil {
+	if err := d.findGrants(ask, k, p); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -85,8 +101,8 @@ func (d *directory) find(ctx context.Context, user string) (*person, error) {
 
 // check runs each query for a user that need not exist: being refused is as good as being found.
 func (d *directory) check(ctx context.Context) error {
-	for _, find := range []func(context.Context, string, *person) error{d.findUser, d.findGrants} {
-		err := find(ctx, "0", &person{})
+	for _, find := range []func(asker, who, *person) error{d.findUser, d.findGrants} {
+		err := find(d.asking(ctx), who{user: "0"}, &person{})
 		if _, refused := errors.AsType[*Refusal](err); err != nil && !refused {
 			return err
 		}
@@ -95,19 +111,17 @@ func (d *directory) check(ctx context.Context) error {
 }
 
 // findGrants runs the grants query.
-func (d *directory) findGrants(ctx context.Context, user string, p *person) error {
+func (d *directory) findGrants(ask asker, k who, p *person) error {
 	if d.grants.sql == "" {
 		return nil
 	}
-	return d.ask(ctx, d.grants, user, func(row [][]byte) error {
+	return ask(d.grants, k, func(row [][]byte) error {
 		grant := string(row[0])
 		switch {
 		case grant == "":
 			return nil
 		case clean(grant) != nil:
-			d.unclean.Do(func() {
-				d.log.Warn("a grant of auth.grants_query has control characters or is too long; it is left out")
-			})
+			d.faults.note("grants_query", d.grants.key, "a grant has control characters or is too long: it is left out")
 			return nil
 		case len(p.grants) == maxGrants:
 			return refuse("too many grants")
@@ -118,12 +132,12 @@ func (d *directory) findGrants(ctx context.Context, user string, p *person) erro
 }
 
 // findUser runs the user query: tenant and name, or only the name in an installation without tenants.
-func (d *directory) findUser(ctx context.Context, user string, p *person) error {
+func (d *directory) findUser(ask asker, k who, p *person) error {
 	if d.user.sql == "" {
 		return nil
 	}
 	rows := 0
-	err := d.ask(ctx, d.user, user, func(row [][]byte) error {
+	err := ask(d.user, k, func(row [][]byte) error {
 		if rows++; rows > 1 {
 			return fmt.Errorf("%w: %s: more than one row for a user: make it return one", ErrUnavailable, d.user.key)
 		}
@@ -139,17 +153,26 @@ func (d *directory) findUser(ctx context.Context, user string, p *person) error 
 	case rows == 0:
 		return refuse("user not active")
 	case clean(p.tenant) != nil:
+		d.faults.note("user_query", d.user.key, "a tenant has control characters or is too long: its user is refused")
 		return refuse("tenant of user not usable")
 	}
 	return nil
 }
 
-// ask runs a query for a user and calls row with each row's columns as text; NULL is nil. It outlives ctx, which is
-// that of the one of several who came first; and a query cut short would cost the pool its connection.
-func (d *directory) ask(ctx context.Context, q query, user string, row func(columns [][]byte) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.limit)
-	defer cancel()
-	rows, err := d.db.Query(ctx, q.sql, pgx.QueryResultFormats{pgx.TextFormatCode}, user)
+// asking returns what asks one query after the other. Each outlives ctx, which is that of the one of several who came
+// first; and a query cut short would cost the pool its connection.
+func (d *directory) asking(ctx context.Context) asker {
+	return func(q query, k who, row func([][]byte) error) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.limit)
+		defer cancel()
+		return d.ask(ctx, q, k, row)
+	}
+}
+
+// ask runs a query by itself.
+func (d *directory) ask(ctx context.Context, q query, k who, row func(columns [][]byte) error) error {
+	args := append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, q.arguments(k)...)
+	rows, err := d.db.Query(ctx, q.sql, args...)
 	if err != nil {
 		return d.blame(q, err)
 	}
@@ -184,7 +207,7 @@ func (d *directory) blame(q query, err error) error {
 	}
 	switch pg.Code[:min(2, len(pg.Code))] {
 	case "22":
-		d.log.Warn("a query refuses a user's value", zap.String("query", q.key), zap.String("sqlstate", pg.Code))
+		d.faults.note("user_value", q.key, "a query refuses a user's value", zap.String("sqlstate", pg.Code))
 		return refuse("user not accepted")
 	case "P0": // raised by somebody's function, with whatever it says
 		return fmt.Errorf("%w: %s: raises an exception (SQLSTATE %s)", ErrUnavailable, q.key, pg.Code)

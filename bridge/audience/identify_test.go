@@ -3,6 +3,7 @@ package audience
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -184,31 +185,51 @@ func TestIdentifyKeepsDigits(t *testing.T) {
 	}
 }
 
-func TestGrantTemplateFailsAlone(t *testing.T) {
+// TestClaimOfWrongType: it is the user's own trouble and the operator's, who is told where, once a minute.
+func TestClaimOfWrongType(t *testing.T) {
 	t.Parallel()
 	cfg := basic()
+	cfg.Tenant = "{company}"
 	cfg.Grants = []string{"user:{user_id}", "warehouse:{warehouses}", "role:{role}"}
 	core, logs := observer.New(zap.WarnLevel)
 	a, err := New(cfg, nil, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
+	sesame := map[string]any{"sesame": "sesame"}
+	with := func(more jwt.MapClaims) string {
+		c := jwt.MapClaims{"company": "acme"}
+		maps.Copy(c, more)
+		return hs256(t, c)
+	}
 	for range 3 {
-		id := identify(t, a, hs256(t, jwt.MapClaims{
-			"warehouses": []any{1, []any{"sesame"}}, "role": "sesame\x00",
-		}))
-		want := []string{change.Scope("", "user:42"), change.Scope(change.AnyTenant, "user:42")}
+		wantRefusal(t, a, with(jwt.MapClaims{"user_id": sesame}), "user claim not usable")
+		wantRefusal(t, a, with(jwt.MapClaims{"company": "sesame\x00"}), "tenant claim not usable")
+		wantRefusal(t, a, with(jwt.MapClaims{"warehouses": []any{1, []any{"sesame"}}}), "grants claim not usable")
+		wantRefusal(t, a, with(jwt.MapClaims{"role": sesame}), "grants claim not usable")
+		id := identify(t, a, with(jwt.MapClaims{"role": []any{nil, ""}, "warehouses": nil}))
+		want := []string{change.Scope("acme", "user:42"), change.Scope(change.AnyTenant, "user:42")}
+		slices.Sort(want)
 		if !slices.Equal(id.Grants, want) {
 			t.Errorf("grants %q, want %q", id.Grants, want)
 		}
 	}
-	if logs.Len() != 2 {
-		t.Errorf("%d lines logged, want one for each template", logs.Len())
+	if want := (map[string]uint64{"user_claim": 3, "tenant_claim": 3, "grants_claim": 6}); !maps.Equal(a.Stats().Faults(), want) {
+		t.Errorf("counted %v, want %v", a.Stats().Faults(), want)
 	}
+	if n := a.Stats().Refusals()["grants claim not usable"]; n != 6 {
+		t.Errorf("%d refusals counted, want 6", n)
+	}
+	var keys []string
 	for _, line := range logs.All() {
-		if b, err := json.Marshal(line.ContextMap()); err != nil || strings.Contains(string(b), "sesame") {
+		b, err := json.Marshal(line.ContextMap())
+		if err != nil || strings.Contains(string(b), "sesame") {
 			t.Errorf("logged %s, %v", b, err)
 		}
+		keys = append(keys, line.ContextMap()["key"].(string))
+	}
+	if want := []string{"auth.user", "auth.tenant", "auth.grants[1]", "auth.grants[2]"}; !slices.Equal(keys, want) {
+		t.Errorf("told of %q, want %q, each once", keys, want)
 	}
 }
 
@@ -231,6 +252,7 @@ func TestIdentifyFurtherIssuer(t *testing.T) {
 	for name, test := range map[string]struct{ token, reason string }{
 		"ours as the partner": {hs256(t, jwt.MapClaims{"iss": "partner", "aud": "live"}), "algorithm not allowed"},
 		"the partner as ours": {theirs(jwt.SigningMethodHS256, nil), "signature invalid"},
+		"nobody's":            {theirs(jwt.SigningMethodHS512, jwt.MapClaims{"iss": "partner2"}), "algorithm not allowed"},
 		"theirs, ours in alg": {theirs(jwt.SigningMethodHS256, jwt.MapClaims{"iss": "partner"}), "algorithm not allowed"},
 		"theirs, no audience": {theirs(jwt.SigningMethodHS512, jwt.MapClaims{"iss": "partner"}), "audience not accepted"},
 	} {

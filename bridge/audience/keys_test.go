@@ -152,17 +152,22 @@ func TestNewRefuses(t *testing.T) {
 		"secret for EdDSA": {func(c *config.Auth) { c.JWT.Algorithms = []string{"EdDSA"} }, `"EdDSA" does not go with`},
 		"none":             {func(c *config.Auth) { c.JWT.Algorithms = []string{"none"} }, `"none" does not go with`},
 		"no algorithms":    {func(c *config.Auth) { c.JWT.Algorithms = nil }, "auth.jwt.algorithms: none"},
-		"JWKS":             {func(c *config.Auth) { c.JWT.Secret, c.JWT.JWKSURL = "", "https://x" }, "use public_key_file"},
+		"HS by URL":        {func(c *config.Auth) { c.JWT.Secret, c.JWT.JWKSURL = "", "https://x" }, `"HS256" does not go with`},
 		"issuer's key":     {func(c *config.Auth) { c.Issuers = []config.Issuer{{Name: "a"}} }, "auth.issuers[0]: 0 keys"},
-		"issuer's name":    {func(c *config.Auth) { c.Issuers = []config.Issuer{{}} }, "auth.issuers[0].name: empty"},
+		"issuer's name": {func(c *config.Auth) {
+			c.Issuers = []config.Issuer{{Algorithms: []string{"HS256"}, Secret: key}}
+		}, "auth.issuers[0].name: empty"},
 		"issuer twice": {func(c *config.Auth) {
-			c.JWT.Issuer, c.Issuers = "a", []config.Issuer{{Name: "a"}}
+			c.JWT.Issuer, c.Issuers = "a", []config.Issuer{{Name: "a", Algorithms: []string{"HS256"}, Secret: key}}
 		}, "two issuers of this name"},
 		"no user":       {func(c *config.Auth) { c.User = "" }, "auth.user: empty"},
 		"constant user": {func(c *config.Auth) { c.User = "admin" }, "auth.user: names no claim"},
 		"tenant":        {func(c *config.Auth) { c.Tenant = "{" }, "auth.tenant: a { without its }"},
-		"grant":         {func(c *config.Auth) { c.Grants = []string{"a", "b}"} }, "auth.grants[1]: a } without its {"},
-		"no database":   {func(c *config.Auth) { c.UserQuery = "select $1" }, "need a database"},
+		"issuer's user": {func(c *config.Auth) {
+			c.Issuers = []config.Issuer{{Name: "a", Algorithms: []string{"HS256"}, Secret: key, User: "x"}}
+		}, "auth.issuers[0].user: names no claim"},
+		"grant":       {func(c *config.Auth) { c.Grants = []string{"a", "b}"} }, "auth.grants[1]: a } without its {"},
+		"no database": {func(c *config.Auth) { c.UserQuery = "select $1" }, "need a database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

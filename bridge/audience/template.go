@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 )
@@ -15,9 +15,10 @@ import (
 // Dots lead into nested objects, `{realm.access.roles}`; a claim whose name has dots itself goes first,
 // `{https://nalar.example/tenant}`.
 type template struct {
-	source string
-	parts  []part
-	warn   sync.Once // a template that fails for one token probably fails for many
+	source  string
+	key     string // of the configuration
+	parts   []part
+	repeats atomic.Bool // told that the grants query makes the same grant
 }
 
 // part is literal text or the path of a claim.

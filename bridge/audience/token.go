@@ -1,13 +1,18 @@
 package audience
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/config"
 )
@@ -23,60 +28,65 @@ type verifier struct {
 	parser  *jwt.Parser
 	primary *issuer            // auth.jwt
 	further map[string]*issuer // auth.issuers, by the iss claim
-	must    []requirement      // auth.jwt.claims
 }
 
-// requirement is a claim that must have a value.
-type requirement struct{ path, value string }
-
-func newVerifier(cfg config.Auth) (*verifier, error) {
-	j := cfg.JWT
-	primary, err := newIssuer("auth.jwt", j)
-	if err != nil {
-		return nil, err
-	}
+func newVerifier(cfg config.Auth, client *http.Client, log *zap.Logger) (*verifier, error) {
 	v := &verifier{
 		// The keys say which algorithms are valid, and claims are validated for the issuer found.
 		parser:  jwt.NewParser(jwt.WithJSONNumber(), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
-		primary: primary,
 		further: make(map[string]*issuer, len(cfg.Issuers)),
 	}
-	for i, c := range cfg.Issuers {
-		at := fmt.Sprintf("auth.issuers[%d]", i)
-		if c.Name == "" {
-			return nil, fmt.Errorf("%s.name: empty: set what the iss claim of its tokens says", at)
-		}
-		if c.Name == primary.name || v.further[c.Name] != nil {
-			return nil, fmt.Errorf("%s.name: there are two issuers of this name: remove one", at)
-		}
-		if v.further[c.Name], err = newIssuer(at, config.JWT{
-			Issuer: c.Name, Algorithms: c.Algorithms, Audience: c.Audience, Leeway: j.Leeway, Secret: c.Secret,
-			SecretFile: c.SecretFile, PublicKeyFile: c.PublicKeyFile, JWKSURL: c.JWKSURL,
-		}); err != nil {
+	for _, p := range cfg.Parties() {
+		i, err := newIssuer(p, client, log)
+		switch {
+		case err != nil:
 			return nil, err
+		case i.own:
+			v.primary = i
+		case i.name == "":
+			return nil, fmt.Errorf("%s.name: empty: set what the iss claim of its tokens says", p.Key)
+		case i.name == v.primary.name || v.further[i.name] != nil:
+			return nil, fmt.Errorf("%s.name: there are two issuers of this name: remove one", p.Key)
+		default:
+			v.further[i.name] = i
 		}
 	}
-	for path, value := range j.Claims {
-		v.must = append(v.must, requirement{path, value})
-	}
-	slices.SortFunc(v.must, func(a, b requirement) int { return strings.Compare(a.path, b.path) })
 	return v, nil
 }
 
+// rings are the key sets that have to be fetched.
+func (v *verifier) rings() []*ring {
+	var all []*ring
+	if v.primary.ring != nil {
+		all = append(all, v.primary.ring)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.further)) {
+		if r := v.further[name].ring; r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // verify returns the claims of a token that is signed, valid now, and what the configuration wants, and its issuer.
-func (v *verifier) verify(token string) (jwt.MapClaims, *issuer, error) {
+func (v *verifier) verify(ctx context.Context, token string) (jwt.MapClaims, *issuer, error) {
 	if err := plausible(token); err != nil {
 		return nil, nil, err
 	}
 	claims := jwt.MapClaims{}
 	var from *issuer
 	parsed, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		from = v.issuerOf(claims)
-		if key, ok := from.keys[t.Method.Alg()]; ok {
-			return key, nil
+		if from = v.issuerOf(claims); from == nil {
+			return nil, refuse("issuer not accepted")
 		}
-		return nil, errors.New("algorithm not configured")
+		return from.key(ctx, t)
 	})
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return nil, nil, refusal
+	}
+	if missing, ok := errors.AsType[*keysError](err); ok {
+		return nil, nil, missing
+	}
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return nil, nil, refuse("token malformed")
@@ -84,6 +94,9 @@ func (v *verifier) verify(token string) (jwt.MapClaims, *issuer, error) {
 		return nil, nil, refuse("algorithm not allowed")
 	case err != nil:
 		return nil, nil, refuse("signature invalid")
+	}
+	if !whole(token) {
+		return nil, nil, refuse("token malformed")
 	}
 	if err := checkHeader(parsed.Header); err != nil {
 		return nil, nil, err
@@ -111,17 +124,30 @@ func plausible(token string) error {
 	return nil
 }
 
+// whole says that the claims are one JSON object with nothing behind it: the parser, asked for numbers with all their
+// digits, reads the first and is content.
+func whole(token string) bool {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	b, err := base64.RawURLEncoding.DecodeString(payload)
+	return err == nil && json.Valid(b)
+}
+
 func tokenByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
 }
 
-// issuerOf chooses whose key has to verify the claims; they are not verified yet.
+// issuerOf chooses whose key has to verify the claims, which are not verified yet; nil where it is nobody's. What is
+// chosen by the claim is judged by that issuer's key and conditions alone.
 func (v *verifier) issuerOf(claims jwt.MapClaims) *issuer {
-	name, _ := claims["iss"].(string)
-	if i, ok := v.further[name]; ok {
+	name, ok := claims["iss"].(string)
+	if i := v.further[name]; ok && i != nil {
 		return i
 	}
-	return v.primary
+	if v.primary.name == "" || ok && name == v.primary.name {
+		return v.primary
+	}
+	return nil
 }
 
 // checkHeader refuses other kinds of JWT, signed with the same key for another purpose (RFC 8725, section 3.11), and
@@ -147,9 +173,6 @@ func (v *verifier) checkClaims(claims jwt.MapClaims, from *issuer) error {
 	if tooDeep(map[string]any(claims), maxDepth) {
 		return refuse("claims nested too deeply")
 	}
-	if iss, _ := claims["iss"].(string); from.name != "" && iss != from.name {
-		return refuse("issuer not accepted")
-	}
 	if err := checkDates(claims); err != nil {
 		return err
 	}
@@ -162,7 +185,7 @@ func (v *verifier) checkClaims(claims jwt.MapClaims, from *issuer) error {
 	case err != nil: // the dates are well-formed and the issuer is checked: only the audience is left
 		return refuse("audience not accepted")
 	}
-	for _, m := range v.must {
+	for _, m := range from.must {
 		found, ok := lookup(claims, m.path)
 		if s, err := scalar(found); !ok || err != nil || s != m.value {
 			return refuse("claim " + m.path + " not accepted")

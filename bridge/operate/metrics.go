@@ -18,7 +18,7 @@ import (
 type Channel struct {
 	Name    string
 	Feed    *source.Stats
-	Router  *router.Channel
+	Router  *router.Channel // nil, as Outbox: of the control channel, to which nobody subscribes
 	History *source.History
 	Outbox  *source.Outbox
 }
@@ -28,6 +28,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	channels []Channel
 	sessions *session.Stats
+	lobby    *Lobby
 	faults   *prometheus.CounterVec
 }
 
@@ -47,6 +48,9 @@ func (m *Metrics) Watch(c Channel) { m.channels = append(m.channels, c) }
 
 // Sessions sets the sessions' counters.
 func (m *Metrics) Sessions(s *session.Stats) { m.sessions = s }
+
+// Lobby sets the lobby of the clients' listener.
+func (m *Metrics) Lobby(l *Lobby) { m.lobby = l }
 
 // Fault counts a rule's failure.
 func (m *Metrics) Fault(channel, kind string) { m.faults.WithLabelValues(channel, kind).Inc() }
@@ -90,6 +94,9 @@ var (
 	sentBytes = describe("session_written_bytes_total", "Bytes written to sockets.")
 	overflows = describe("session_overflows_total", "Queues that passed their bounds.")
 	resyncs   = describe("session_resyncs_total", "Resync notices to subscriptions.")
+	evicted   = describe("session_evicted_total", "Connections ended to make room for others, before it was known whose they were.")
+	halfOpen  = describe("server_half_open", "Connections now that have sent no whole request.")
+	dropped   = describe("server_dropped_total", "Connections ended to make room for others, before they had sent a whole request.")
 	closes    = describe("session_closes_total",
 		"Ended sessions by close code; 1006 is a connection that just ended, 0 a code of the peer's own.", "code")
 )
@@ -98,7 +105,7 @@ var (
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
-		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, closes} {
+		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, evicted, halfOpen, dropped, closes} {
 		ch <- d
 	}
 }
@@ -125,6 +132,13 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			on = 1
 		}
 		gauge(listening, on, c.Name)
+		n, bytes := c.History.Size()
+		gauge(kept, float64(n), c.Name)
+		gauge(keptBytes, float64(bytes), c.Name)
+		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
+		if c.Router == nil {
+			continue
+		}
 		r, d := c.Router.Stats()
 		counter(routed, r, c.Name)
 		counter(delivered, d, c.Name)
@@ -134,10 +148,6 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(resumed, c.Router.Resumes.Refused.Load(), c.Name, "refused")
 		counter(replayed, c.Router.Resumes.Replayed.Load(), c.Name)
 		counter(queries, c.Outbox.Queries.Load(), c.Name)
-		n, bytes := c.History.Size()
-		gauge(kept, float64(n), c.Name)
-		gauge(keptBytes, float64(bytes), c.Name)
-		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
 	}
 	s := m.sessions
 	gauge(open, float64(s.Open.Load()))
@@ -149,6 +159,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(sentBytes, s.Bytes.Load())
 	counter(overflows, s.Overflows.Load())
 	counter(resyncs, s.Resyncs.Load())
+	counter(evicted, s.Evicted.Load())
+	waiting, gone := m.lobby.Counts()
+	gauge(halfOpen, float64(waiting))
+	counter(dropped, gone)
 	for code, n := range s.Closes() {
 		counter(closes, n, strconv.Itoa(code))
 	}

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -95,6 +96,8 @@ type Subscription struct {
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
 	since   *change.Snapshot // what it resumed from, and brought all that followed; nil where it did not
+	began   int64            // microseconds of the Unix epoch
+	first   uint64           // position of the first change that was routed after it was registered
 }
 
 // notice is what a subscription, or a replay, is told once of many changes that are there together: whoever then fetches
@@ -187,7 +190,10 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: time.Now().UnixMicro(), first: c.pos}
+	if c.nth > 0 {
+		s.first++ // of the change at hand a part has been routed
+	}
 	m.subs = append(m.subs, s)
 	return s
 }

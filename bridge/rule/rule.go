@@ -23,7 +23,6 @@
 package rule
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -63,7 +62,8 @@ type Book struct {
 // Channel returns the compiled rules of a channel, or nil.
 func (b *Book) Channel(name string) *Channel { return b.channels[name] }
 
-// Wants returns what must be captured: one entry per channel and table, by channel name and in the order of the rules.
+// Wants returns what must be captured: one entry per channel and table, by channel name and in the order of the rules;
+// then what grants are made of, for the control channel.
 func (b *Book) Wants() []change.Want { return b.wants }
 
 // Wants compiles the configuration for what it wants captured only.
@@ -148,10 +148,11 @@ func operationOf(op change.Op) operations {
 	return 0
 }
 
-// tableName returns a table's name with its schema, as relations have it.
+// tableName returns a table's name with its schema, as relations have it: without the quotes that it may be written in.
 func tableName(table string) string {
-	if strings.Contains(table, ".") {
-		return table
+	schema, name, err := change.SplitTable(table)
+	if err != nil {
+		return table // which installing it refuses
 	}
-	return "public." + table
+	return schema + "." + name
 }

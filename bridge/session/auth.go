@@ -116,6 +116,7 @@ func (s *Session) renew(old, who *audience.Identity) {
 	if s.closing != 0 {
 		notices = nil // nothing may follow the close frame
 	}
+	s.judged = time.Now().UnixMicro()
 	s.q.replaceEvents(notices)
 	kick := s.wantsWriter()
 	s.mu.Unlock()

@@ -3,9 +3,7 @@ package session
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -98,6 +96,13 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // upgrade answers the handshake and starts the session, or closes it right away.
 func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, who *audience.Identity, v verdict) {
+	if who == nil && !srv.waits(s) {
+		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Connection", "close")
+		srv.refuse(w, http.StatusTooManyRequests, "too many connections from this address that have not said who they are")
+		s.kill()
+		return
+	}
 	protocol := protocolFull
 	if s.plain {
 		protocol = protocolPlain
@@ -158,7 +163,7 @@ func (s *Session) begin(who *audience.Identity) bool {
 func (s *Session) control() bool {
 	s.atBoundary()
 	if !s.alive() {
-		s.yield()
+		s.linger()
 		return false
 	}
 	now := time.Now().UnixMilli()
@@ -179,17 +184,20 @@ func (s *Session) readBlocking() {
 	in.give(s, false)
 }
 
-// admit checks what counts before it is known who it is.
+// admit checks what counts before it is known who it is. Where the server is full, a stranger makes room.
 func (srv *Server) admit(s *Session) verdict {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	switch c := srv.cfg.Server; {
-	case srv.draining.Load(): // since the handshake began: Drain may not have seen the session
+	c := srv.cfg.Server
+	if srv.draining.Load() { // since the handshake began: Drain may not have seen the session
 		return verdict{closeDraining, "draining; " + retryAfter + "500"}
-	case srv.Stats.Open.Load() > int64(c.MaxConnections):
-		return verdict{closeConnectionLimit, serverFull}
-	case srv.addresses[s.address] > c.MaxConnectionsPerAddress:
+	}
+	srv.mu.Lock()
+	crowded := srv.addresses[s.address] > c.MaxConnectionsPerAddress
+	srv.mu.Unlock()
+	if crowded {
 		return verdict{closeConnectionLimit, "too many connections from this address"}
+	}
+	if srv.Stats.Open.Load() > int64(c.MaxConnections) && !srv.makeRoom(0) {
+		return verdict{closeConnectionLimit, serverFull}
 	}
 	return verdict{}
 }
@@ -212,6 +220,7 @@ func (s *Session) become(who *audience.Identity) bool {
 		return false
 	}
 	srv.users[key]++
+	srv.known(s)
 	s.who = who
 	return true
 }
@@ -303,43 +312,6 @@ func offers(r *http.Request, protocol string) bool {
 			if strings.TrimSpace(p) == protocol {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// address returns the client's address: the last one in X-Forwarded-For that is not a trusted proxy, where the
-// connection itself comes from one.
-func (srv *Server) address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	if !srv.trusted(host) {
-		return strings.Clone(host)
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop := strings.TrimSpace(hops[i])
-		if _, err := netip.ParseAddr(hop); err != nil {
-			break
-		}
-		host = hop
-		if !srv.trusted(hop) {
-			break
-		}
-	}
-	return strings.Clone(host)
-}
-
-func (srv *Server) trusted(host string) bool {
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
-	}
-	for _, p := range srv.proxies {
-		if p.Contains(a.Unmap()) {
-			return true
 		}
 	}
 	return false

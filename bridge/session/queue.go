@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -31,6 +32,7 @@ type queue struct {
 	bytes    int // of all that items keep in memory
 	own      int // of those that are for this session alone
 	sse      bool
+	merged   int64 // when it last dropped what a newer event replaces, microseconds of the Unix epoch; 0: never
 }
 
 // wire is what of a message goes into the socket.
@@ -65,8 +67,10 @@ func (q *queue) len() int { return len(q.items) - q.head }
 func (q *queue) push(m *change.Message) bool {
 	if q.over(m) {
 		q.merge()
+		q.merged = time.Now().UnixMicro()
 		// A merge that frees little would be repeated for each message: a reader that far behind is too slow.
-		if q.len() > maxQueueLen*3/4 || q.bytes > maxQueueBytes*3/4 || q.own > maxQueueOwn*3/4 || q.over(m) {
+		bytes, own := q.behind()
+		if q.len() > maxQueueLen*3/4 || bytes > maxQueueBytes*3/4 || own > maxQueueOwn*3/4 || q.over(m) {
 			return false
 		}
 	}
@@ -84,7 +88,22 @@ func (q *queue) over(m *change.Message) bool {
 		return false
 	}
 	n := q.size(m)
-	return q.bytes+n > maxQueueBytes || !m.Shared && q.own+n > maxQueueOwn || q.len() >= maxQueueLen
+	bytes, own := q.behind()
+	return bytes+n > maxQueueBytes || !m.Shared && own+n > maxQueueOwn || q.len() >= maxQueueLen
+}
+
+// behind returns what waits behind the first message, which may be of any size: while it leaves, a ping must not be what
+// ends the session.
+func (q *queue) behind() (bytes, own int) {
+	bytes, own = q.bytes, q.own
+	if q.len() > 0 {
+		first := q.items[q.head]
+		bytes -= q.size(first)
+		if !first.Shared {
+			own -= q.size(first)
+		}
+	}
+	return bytes, own
 }
 
 func (q *queue) append(m *change.Message) {

@@ -12,6 +12,7 @@
 package session
 
 import (
+	"container/list"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -68,13 +69,17 @@ type Server struct {
 	workers  chan struct{}
 	stopBeat chan struct{}
 
-	mu         sync.Mutex
-	beats      [heartbeatPhases][]*Session // every session, by when its heartbeat is due
-	phase      int
-	users      map[string]int
-	addresses  map[string]int
-	stragglers map[string]int
-	unnamed    []*Session // streams that wait for a first cursor
+	mu          sync.Mutex
+	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due
+	phase       int
+	users       map[string]int
+	addresses   map[string]int
+	stragglers  map[string]int
+	strangers   list.List      // of *Session, in the order in which they came
+	strangersOf map[string]int // of each address
+	unnamed     []*Session     // streams that wait for a first cursor
+
+	past ended
 }
 
 // New makes a server; Start must be called before it is used.
@@ -90,6 +95,7 @@ func New(o Options) (*Server, error) {
 		workers:    make(chan struct{}, readWorkers),
 		stopBeat:   make(chan struct{}),
 		users:      map[string]int{}, addresses: map[string]int{}, stragglers: map[string]int{},
+		strangersOf: map[string]int{},
 	}
 	for _, p := range o.Config.Server.TrustedProxies {
 		prefix, err := netip.ParsePrefix(p)
@@ -210,6 +216,7 @@ func (srv *Server) unpark(s *Session) {
 
 // register counts and lists a session that is to be connected.
 func (srv *Server) register(s *Session) {
+	s.opened = time.Now().UnixMicro()
 	srv.Stats.Open.Add(1)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -223,7 +230,7 @@ func (srv *Server) register(s *Session) {
 // forget undoes register, and ends the session's subscriptions. Called once, by kill.
 func (srv *Server) forget(s *Session) {
 	s.mu.Lock()
-	subs, who, code := s.subs, s.who, s.closing
+	subs, who, code, why := s.subs, s.who, s.closing, s.why
 	s.subs, s.q = nil, queue{}
 	s.mu.Unlock()
 	for _, sub := range subs {
@@ -237,10 +244,15 @@ func (srv *Server) forget(s *Session) {
 	list[last] = nil
 	srv.beats[s.phase] = list[:last]
 	decrement(srv.addresses, s.address)
+	srv.known(s)
 	if who != nil {
 		decrement(srv.users, userKey(who))
 	}
 	srv.mu.Unlock()
+	if who != nil {
+		srv.past.add(Ended{ID: s.name(), Issuer: who.Issuer, User: who.User, Tenant: who.Tenant, Channels: channelsOf(subs),
+			Opened: time.UnixMicro(s.opened), At: time.Now(), Code: code, Reason: why})
+	}
 	srv.Stats.closed(code)
 	srv.Stats.Open.Add(-1)
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -87,6 +88,8 @@ func (srv *Server) readCall(r *http.Request, allowed bool) (call, error) {
 	case r.Method == http.MethodGet && !t.plain():
 		return c, refusal{http.StatusBadRequest, errBadRequest,
 			`name a channel: GET /sse/{channel}[/{resource}[/{key}]]; or POST /sse with {"subscriptions":[{"channel":…}]}`}
+	case encoded(r):
+		return c, refusal{http.StatusUnsupportedMediaType, "unsupported_encoding", "the body is compressed: send it as it is"}
 	case srv.draining.Load():
 		return c, refusal{http.StatusServiceUnavailable, "draining", "this node is going away: try again"}
 	}
@@ -105,6 +108,16 @@ func (srv *Server) readCall(r *http.Request, allowed bool) (call, error) {
 	return c, nil
 }
 
+// encoded tells that the body of a request is compressed, which it may not be: a few bytes could become many.
+func encoded(r *http.Request) bool {
+	for _, coding := range r.Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return true
+		}
+	}
+	return false
+}
+
 // openStream finds out who asks and subscribes: what happens from now on waits in the queue.
 func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session, c call) (*audience.Identity, error) {
 	if v := srv.admit(s); v.code != 0 {
@@ -114,15 +127,15 @@ func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session
 	if v.code != 0 {
 		return nil, v.refusal(c.token != "")
 	}
+	if !s.become(who) { // before the body is read, which may take its time
+		return nil, verdict{closeConnectionLimit, "too many connections of this user"}.refusal(true)
+	}
 	var wanted []clientFrame
 	if !s.plain {
 		var err error
 		if wanted, err = readSubscriptions(w, r); err != nil {
 			return nil, err
 		}
-	}
-	if !s.become(who) {
-		return nil, verdict{closeConnectionLimit, "too many connections of this user"}.refusal(true)
 	}
 	if s.plain {
 		s.enroll(srv.channels[c.channel], c.request, c.from, nil)

@@ -16,6 +16,7 @@ type Stats struct {
 	Overflows atomic.Uint64 // queues that passed their bounds
 	Resyncs   atomic.Uint64 // notices sent
 	Refused   atomic.Uint64 // handshakes answered by an HTTP error
+	Evicted   atomic.Uint64 // connections that made room for others before it was known whose they are
 
 	mu     sync.Mutex
 	closes map[int]uint64
