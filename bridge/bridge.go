@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/audience"
+	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/operate"
 	"nalar.internal/rowfeed/bridge/router"
 	"nalar.internal/rowfeed/bridge/rule"
@@ -30,6 +32,7 @@ type Bridge struct {
 	log      *zap.Logger
 	db       *pgx.ConnConfig
 	channels []*channel
+	control  *control
 	sessions *session.Server
 	metrics  *operate.Metrics
 	lobby    *operate.Lobby
@@ -91,9 +94,16 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		topics[name] = session.Channel{Router: c.router, Fields: fields}
 		b.metrics.Watch(operate.Channel{Name: name, Feed: &c.feed.Stats, Router: c.router, History: c.feed.History(), Outbox: c.outbox})
 	}
+	b.control = newControl(cfg.Database.Schema, cfg.Auth.GrantsTables)
+	b.control.feed = source.New(source.Options{
+		Connect: b.dedicated("rowfeed " + change.Control), Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
+		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
+	})
+	b.metrics.Watch(operate.Channel{Name: change.Control, Feed: &b.control.feed.Stats, History: b.control.feed.History()})
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
 		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.who.Identify(ctx, token) },
+		Stale:    func(id *audience.Identity) bool { return b.who.Stale(id) },
 	})
 	if err != nil {
 		return nil, err
@@ -140,7 +150,7 @@ func (b *Bridge) run(ctx context.Context) error {
 
 	// Feeds and chores outlive ctx until the sessions are drained.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, 2*len(b.channels)+4)
+	failed := make(chan error, 2*len(b.channels)+8)
 	running := 0
 	start := func(f func(context.Context) error) {
 		running++
@@ -158,6 +168,12 @@ func (b *Bridge) run(ctx context.Context) error {
 		start(c.feed.Run)
 		start(c.carry.replay)
 	}
+	if len(b.cfg.Auth.GrantsTables) > 0 && b.who.Renews() {
+		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
+		b.control.renew = r.changed
+		start(r.run)
+	}
+	start(b.control.feed.Run)
 	start(b.keepTime)
 	start(b.who.Run)
 	b.sessions.Start()
@@ -185,13 +201,25 @@ func (b *Bridge) run(ctx context.Context) error {
 	return result
 }
 
+// feeds are those of the channels, and the one of the control channel.
+func (b *Bridge) feeds() iter.Seq2[string, *source.Feed] {
+	return func(yield func(string, *source.Feed) bool) {
+		for _, c := range b.channels {
+			if !yield(c.name, c.feed) {
+				return
+			}
+		}
+		yield(change.Control, b.control.feed)
+	}
+}
+
 // awaitFeeds waits until every feed has its place: what commits from then on is delivered.
 func (b *Bridge) awaitFeeds(ctx context.Context, failed chan error, running *int) error {
 	limit := time.NewTimer(3 * connectTimeout)
 	defer limit.Stop()
-	for _, c := range b.channels {
+	for name, feed := range b.feeds() {
 		select {
-		case <-c.feed.Started():
+		case <-feed.Started():
 		case err := <-failed:
 			*running--
 			if err == nil {
@@ -199,7 +227,7 @@ func (b *Bridge) awaitFeeds(ctx context.Context, failed chan error, running *int
 			}
 			return err
 		case <-limit.C:
-			return fmt.Errorf("connect feed of channel %s: the database does not answer: see the log", c.name)
+			return fmt.Errorf("connect feed of channel %s: the database does not answer: see the log", name)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

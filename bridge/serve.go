@@ -181,19 +181,19 @@ func (b *Bridge) reasons() []string {
 	if missing := b.who.Missing(); missing != "" {
 		reasons = append(reasons, missing)
 	}
-	for _, c := range b.channels {
-		st := &c.feed.Stats
+	for name, feed := range b.feeds() {
+		st := &feed.Stats
 		switch {
 		case !st.Connected.Load():
-			reasons = append(reasons, "channel "+c.name+": no connection to the database")
+			reasons = append(reasons, "channel "+name+": no connection to the database")
 		case st.SinceSweep() > staleSweep:
-			reasons = append(reasons, "channel "+c.name+": the database has not answered a sweep for 5 s")
+			reasons = append(reasons, "channel "+name+": the database has not answered a sweep for 5 s")
 		case st.Polling.Load(): // nothing is to be heard
 		case st.Deaf.Load():
-			reasons = append(reasons, "channel "+c.name+": LISTEN is in force, but no notification arrives, so changes are found "+
+			reasons = append(reasons, "channel "+name+": LISTEN is in force, but no notification arrives, so changes are found "+
 				"once a second only: a pooler in transaction mode is the usual cause: let database.url name the server itself")
 		case !st.Listening.Load():
-			reasons = append(reasons, "channel "+c.name+": not listening, changes are found once a second only")
+			reasons = append(reasons, "channel "+name+": not listening, changes are found once a second only")
 		}
 	}
 	return reasons

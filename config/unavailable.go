@@ -12,10 +12,6 @@ func (c *Config) Unavailable() Problems {
 	add := func(key, what, do string) {
 		found = append(found, Problem{Key: key, What: what + " not available in this version", Do: do})
 	}
-	if len(c.Auth.GrantsTables) > 0 {
-		add("auth.grants_tables", "renewing grants when tables change is",
-			"remove it; sessions get new grants when they connect anew")
-	}
 	for _, name := range sorted(c.Channels) {
 		for i, rule := range c.Channels[name].Rules {
 			key := fmt.Sprintf("%s.rules[%d]", join("channels", name), i)

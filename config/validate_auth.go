@@ -43,8 +43,26 @@ func (c *checker) auth(a Auth) {
 	}
 	c.query("auth.user_query", a.UserQuery, len(a.Issuers) > 0)
 	c.query("auth.grants_query", a.GrantsQuery, len(a.Issuers) > 0)
+	c.grantsTables(a)
+}
+
+// grantsTables checks the tables behind the grants; whether they are there is for migrate and serve to say.
+func (c *checker) grantsTables(a Auth) {
+	if len(a.GrantsTables) > 0 && a.UserQuery == "" && a.GrantsQuery == "" {
+		c.add("auth.grants_tables", "there is neither user_query nor grants_query: nothing is looked up anew",
+			"write the query that reads these tables, or remove it")
+	}
 	for _, table := range sorted(a.GrantsTables) {
-		c.table(join("auth.grants_tables", table), table)
+		key, column := join("auth.grants_tables", table), a.GrantsTables[table]
+		c.table(key, table)
+		if public, ok := strings.CutPrefix(table, "public."); ok {
+			if _, twice := a.GrantsTables[public]; twice {
+				c.add(key, "is the same table as "+quote(public), "remove one of them")
+			}
+		}
+		if column != "" && (len(column) > 63 || clean(column) != column) {
+			c.add(key, quote(column)+" can't be the name of a column", `name the column that holds the user, or write "" for everybody`)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ type captureData struct {
 	Columns   []*column
 	Channels  []captureChannel
 	Unbounded bool
+	Image     bool // some channel wants every update that changes the row
 	MaxRow    int
 }
 
@@ -39,6 +40,9 @@ type captureChannel struct {
 
 // Values is the array of the captured values of OLD or NEW.
 func (d captureData) Values(row string) string {
+	if len(d.Columns) == 0 {
+		return "'{}'::pg_catalog.text[]"
+	}
 	list := make([]string, len(d.Columns))
 	for i, c := range d.Columns {
 		list[i] = c.text(row + "." + ident(c.name))
@@ -78,7 +82,7 @@ func functionName(schema, name string) string {
 func (s *State) newCapture(t *table, id int32) *capture {
 	c := &capture{id: id, relation: t.want.relation()}
 	data := captureData{common: s.target.common(), ID: id, Relation: c.relation, MaxRow: maxRow}
-	for _, name := range union(t.want.columns, t.key) {
+	for _, name := range union(t.want.columns, t.keys()) {
 		col := t.columns[name]
 		data.Columns = append(data.Columns, col)
 		data.Unbounded = data.Unbounded || col.unbounded()
@@ -86,12 +90,16 @@ func (s *State) newCapture(t *table, id int32) *capture {
 		c.kinds = append(c.kinds, string(col.kind()))
 		c.types = append(c.types, col.format)
 	}
-	for _, name := range t.key {
+	for _, name := range t.keys() {
 		c.key = append(c.key, int16(slices.Index(c.columns, name)))
 	}
 	for _, w := range t.want.channels {
 		channel := captureChannel{ID: s.channelID(w.name), Notify: s.target.notify(w.name), Ring: w.wake != wakeBySweep}
-		channel.Changed = changed(c.columns, union(w.watch, t.key))
+		if w.any {
+			data.Image, channel.Changed = true, "v_any"
+		} else {
+			channel.Changed = changed(c.columns, union(w.watch, t.key))
+		}
 		data.Channels = append(data.Channels, channel)
 		c.channels = append(c.channels, channel.ID)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"nalar.internal/rowfeed/bridge/change"
 )
 
 // State is what a database holds and what the configuration wants of it.
@@ -214,24 +216,29 @@ func (s *State) grantsNeeded() bool {
 	return role != "" && role != s.server.user && !s.server.runtimeSuperuser
 }
 
-// numberChannels gives each wanted channel its id: the one it has, or the next.
+// numberChannels gives each wanted channel its id, the one it has or the next; the control channel is always wanted.
 func (s *State) numberChannels() {
 	for _, t := range s.tables {
 		for _, w := range t.want.channels {
-			if s.channelID(w.name) > 0 {
-				continue
-			}
-			var id int16 = 1
-			if n := len(s.channels); n > 0 {
-				id = s.channels[n-1].id + 1
-			}
-			notify := s.target.notify(w.name)
-			if len(notify) > nameLimit {
-				s.refuse("channel %s: its NOTIFY channel %q has more than %d bytes: use a shorter name", w.name, notify, nameLimit)
-			}
-			s.channels = append(s.channels, channel{id: id, name: w.name, notify: notify, fresh: true})
+			s.numberChannel(w.name)
 		}
 	}
+	s.numberChannel(change.Control)
+}
+
+func (s *State) numberChannel(name string) {
+	if s.channelID(name) > 0 {
+		return
+	}
+	var id int16 = 1
+	if n := len(s.channels); n > 0 {
+		id = s.channels[n-1].id + 1
+	}
+	notify := s.target.notify(name)
+	if len(notify) > nameLimit {
+		s.refuse("channel %s: its NOTIFY channel %q has more than %d bytes: use a shorter name", name, notify, nameLimit)
+	}
+	s.channels = append(s.channels, channel{id: id, name: name, notify: notify, fresh: true})
 }
 
 func (s *State) channelID(name string) int16 {

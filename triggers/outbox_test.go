@@ -28,7 +28,7 @@ func TestTick(t *testing.T) {
 		row := b.one(`select string_agg(format('%s %s %s %s', channel, capture, op, new[1]), ',' order by channel) || ' ' ||
 			string_agg(distinct new[2], ',') from ` + ident(schema, "change") + ` where xid = (select xid from ` +
 			ident(schema, "change") + ` order by xid desc limit 1)`)
-		m := regexp.MustCompile(`^0 0 k (\d+:\d+:[\d,]*),1 0 k (\d+:\d+:[\d,]*),2 0 k \S+ ([0-9a-f]{8})$`).FindStringSubmatch(row)
+		m := regexp.MustCompile(`^0 0 k (\d+:\d+:[\d,]*),1 0 k (\d+:\d+:[\d,]*),2 0 k \S+,3 0 k \S+ ([0-9a-f]{8})$`).FindStringSubmatch(row)
 		if m == nil || m[1] != m[2] || seen[m[3]] {
 			t.Fatalf("tick wrote %q (snapshot then %s)", row, snapshot)
 		}
@@ -216,27 +216,41 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestUpgrade takes an installation of the first version, which knew no epoch, to the present one.
+// TestUpgrade takes installations of the first version, which knew no epoch, and of the second, which had no control
+// channel, to the present one.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
+	for name, back := range map[string]string{
+		"1": "drop function @.epoch(); alter table @.installation drop column epoch, drop column swept; ",
+		"2": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testUpgrade(t, name, back)
+		})
+	}
+}
+
+func testUpgrade(t *testing.T, from, back string) {
 	b := setup(t, ordersDDL, want("orders", "status"))
 	before := b.dump()
 	_, b.target.RuntimeRole = b.login("")
 	b.up()
 	b.exec("insert into orders values (1, 'a')")
 	schema := ident(b.target.Schema)
-	b.exec("drop function " + schema + ".epoch(); alter table " + schema + ".installation drop column epoch, drop column swept; update " + schema +
-		".installation set version = 1")
-	if got := strings.Join(b.inspect().Drifted(), "\n"); !strings.Contains(got, "version 1") || !strings.Contains(got, "epoch is missing") {
+	b.exec(strings.ReplaceAll(back+"delete from @.channel where name = '.control'; update @.installation set version = "+from, "@", schema))
+	got := strings.Join(b.inspect().Drifted(), "\n")
+	if !strings.Contains(got, "version "+from) || !strings.Contains(got, "channel .control is not installed") {
 		t.Errorf("drifted: %s", got)
 	}
-	if lines := b.up(); len(lines) != 3 {
-		t.Errorf("up did %q", lines)
+	if strings.Contains(got, "epoch is missing") != (from == "1") {
+		t.Errorf("drifted: %s", got)
 	}
+	b.up()
 	if state := b.inspect(); len(state.Plan()) > 0 || len(state.Drifted()) > 0 {
 		t.Errorf("after up: plan %+v, drifted %q", state.Plan(), state.Drifted())
 	}
-	if got := b.one("select (epoch = " + schema + ".epoch())::text || version || horizon from " + schema + ".installation"); got != "true20" {
+	if got := b.one("select (epoch = " + schema + ".epoch())::text || version || horizon from " + schema + ".installation"); got != "true30" {
 		t.Errorf("epoch, version and horizon: %s", got)
 	}
 	b.exec("select " + schema + ".tick()")

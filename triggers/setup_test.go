@@ -138,7 +138,7 @@ func (b *bundle) changes() []string {
 	b.t.Helper()
 	schema := ident(b.target.Schema)
 	rows, err := b.conn.Query(b.t.Context(), strings.ReplaceAll(`select n.name, r.op::text, r.old, r.new, r.lsn::text,
-		(select count(*) from @.channel)
+		(select count(*) from @.channel where name <> '.control')
 		from @.change r join @.channel n on n.id = r.channel
 		where r.op <> 'k' and r.lsn > $1::pg_lsn order by r.lsn, r.channel`, "@", schema), b.marker)
 	if err != nil {
@@ -150,7 +150,7 @@ func (b *bundle) changes() []string {
 	list := []string{}
 	_, err = pgx.ForEachRow(rows, []any{&channel, &op, &was, &now, &lsn, &channels}, func() error {
 		line := op
-		if channels > 1 {
+		if channels > 1 || channel == change.Control {
 			line = channel + " " + op
 		}
 		if now != nil {

@@ -39,7 +39,7 @@ func (s *State) Status() []TableStatus {
 			continue
 		}
 		list = append(list, TableStatus{Table: name, State: Unwanted,
-			Problems: []string{"has triggers, but no rule names it"}})
+			Problems: []string{"has triggers, but no rule names it, nor does auth.grants_tables"}})
 	}
 	return list
 }

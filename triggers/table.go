@@ -36,6 +36,14 @@ type member struct {
 	mine         bool
 }
 
+// keys are the columns of the primary key, as far as they have to be captured.
+func (t *table) keys() []string {
+	if t.want.keyless() {
+		return nil
+	}
+	return t.key
+}
+
 func (t *table) usable() bool { return t.oid != 0 && len(t.broken) == 0 }
 
 func (t *table) breaks(format string, args ...any) {
@@ -183,6 +191,9 @@ func (t *table) checkKind() {
 	if t.kind != "r" && t.kind != "p" {
 		return
 	}
+	if t.want.keyless() {
+		return
+	}
 	if len(t.key) == 0 {
 		t.breaks("has no primary key, so that its rows can't be told apart: add one")
 	}
@@ -197,7 +208,7 @@ func (t *table) checkColumns() {
 		return
 	}
 	names := slices.Sorted(maps.Keys(t.columns))
-	for _, name := range union(t.want.columns, t.key) {
+	for _, name := range union(t.want.columns, t.keys()) {
 		c := t.columns[name]
 		switch {
 		case c == nil:

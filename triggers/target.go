@@ -19,7 +19,7 @@ type Target struct {
 
 const (
 	slots        = 3         // of the outbox's ring
-	version      = 2         // of the schema; 1 had neither epoch nor swept
+	version      = 3         // of the schema; 1 had neither epoch nor swept, 2 no control channel
 	nameLimit    = 63        // bytes of a PostgreSQL name, and of a NOTIFY channel
 	maxRow       = 256 << 20 // bytes of old and new values together; a larger change is captured as a resync
 	wakeBySweep  = "sweep"
@@ -45,6 +45,7 @@ type wanted struct {
 type wantedChannel struct {
 	name  string
 	watch []string
+	any   bool // whatever an update changes
 	wake  string
 }
 
@@ -71,7 +72,7 @@ func merge(wants []change.Want) ([]*wanted, error) {
 
 func (w *wanted) add(want change.Want) {
 	watch := want.Watch
-	if len(watch) == 0 {
+	if len(watch) == 0 && !want.Any {
 		watch = want.Columns
 	}
 	w.columns = union(w.columns, want.Columns, want.Watch)
@@ -81,6 +82,12 @@ func (w *wanted) add(want change.Want) {
 		i = len(w.channels) - 1
 	}
 	w.channels[i].watch = union(w.channels[i].watch, watch)
+	w.channels[i].any = w.channels[i].any || want.Any
+}
+
+// keyless tells that nobody needs to tell the table's rows apart.
+func (w *wanted) keyless() bool {
+	return !slices.ContainsFunc(w.channels, func(c wantedChannel) bool { return !c.any })
 }
 
 // union returns a with the members of the other lists that it lacks, in order.

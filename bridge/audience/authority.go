@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
@@ -116,30 +115,15 @@ func (a *Authority) identify(ctx context.Context, token string) (*Identity, erro
 	if err != nil {
 		return nil, err
 	}
+	own, err := a.ownOf(from, claims, user)
+	if err != nil {
+		return nil, err
+	}
 	p, err := a.lookUp(ctx, from.name, user)
 	if err != nil {
 		return nil, err
 	}
-	tenant, err := a.tenantOf(from, claims, p)
-	if err != nil {
-		return nil, err
-	}
-	grants, err := a.grantsOf(from, claims, p)
-	if err != nil {
-		return nil, err
-	}
-	name, _ := claims["name"].(string) // OpenID Connect Core 1.0, section 5.1
-	if p.name != "" {
-		name = p.name
-	}
-	expires, err := claims.GetExpirationTime()
-	if err != nil || expires == nil { // the verifier has seen to it
-		return nil, refuse("no exp")
-	}
-	return &Identity{
-		Issuer: from.name, User: user, Tenant: tenant, Name: displayName(name), Grants: scoped(tenant, grants),
-		Expires: expires.Time,
-	}, nil
+	return a.merge(own, p)
 }
 
 // OperatorClaim marks an operator's token (`rowfeed token --operator`): true opens the operator's listener.
@@ -177,52 +161,6 @@ func (a *Authority) lookUp(ctx context.Context, issuer, user string) (*person, e
 		return &person{}, nil
 	}
 	return a.directory.person(ctx, issuer, user)
-}
-
-// tenantOf returns the tenant of token and query. Where both name one it has to be the same; where one of them is
-// configured to, the tenant must not be empty.
-func (a *Authority) tenantOf(from *issuer, claims jwt.MapClaims, p *person) (string, error) {
-	if from.tenant == nil {
-		if p.tenanted && p.tenant == "" {
-			return "", refuse("user has no tenant")
-		}
-		return p.tenant, nil
-	}
-	tenant, err := a.required(from.tenant, claims, "tenant")
-	if err != nil {
-		return "", err
-	}
-	if p.tenant != "" && p.tenant != tenant {
-		return "", refuse("tenant is not the user's")
-	}
-	return tenant, nil
-}
-
-// grantsOf returns the grants of token and query, not yet scoped. A claim that is missing grants nothing. One of the
-// wrong type refuses the token: to go on without what it should grant would keep events from the user in silence.
-func (a *Authority) grantsOf(from *issuer, claims jwt.MapClaims, p *person) ([]string, error) {
-	grants := append(make([]string, 0, len(p.grants)+len(from.grants)), p.grants...)
-	for _, t := range from.grants {
-		texts, err := t.all(claims)
-		if errors.Is(err, errTooMany) {
-			return nil, refuse("too many grants")
-		}
-		if err != nil {
-			a.unfilled("grants", t, err)
-			return nil, refuse("grants claim not usable")
-		}
-		for _, text := range texts {
-			if slices.Contains(p.grants, text) {
-				a.repeated(t)
-				break
-			}
-		}
-		grants = append(grants, texts...)
-	}
-	if len(grants) > maxGrants {
-		return nil, refuse("too many grants")
-	}
-	return grants, nil
 }
 
 // repeated warns, once a template, that a grant comes from the token and from the query: what the database takes away

@@ -29,7 +29,8 @@ const (
 
 // person is what the queries know of a user. It is shared: never changed after it was made.
 type person struct {
-	tenanted bool // the user query has a column for the tenant
+	asOf     uint64 // the last change of what the queries read that is in the answer for sure, see memo
+	tenanted bool   // the user query has a column for the tenant
 	tenant   string
 	name     string
 	grants   []string
@@ -72,7 +73,7 @@ func newDirectory(cfg config.Auth, db Querier, f *faults) *directory {
 		user:   newQuery("auth.user_query", cfg.UserQuery, 2),
 		grants: newQuery("auth.grants_query", cfg.GrantsQuery, 1),
 		limit:  queryTimeout,
-		memo:   memo{keep: keepPerson, flights: map[who]*flight{}},
+		memo:   memo{keep: keepPerson, flights: map[who]*flight{}, changed: map[string]uint64{}},
 		faults: f,
 	}
 }
@@ -80,16 +81,19 @@ func newDirectory(cfg config.Auth, db Querier, f *faults) *directory {
 // person returns what the database knows of the user, or a *Refusal, or ErrUnavailable.
 func (d *directory) person(ctx context.Context, issuer, user string) (*person, error) {
 	k := who{issuer, user}
-	return d.memo.get(ctx, k, func() (*person, error) { return d.find(ctx, k) })
+	return d.memo.get(ctx, k, func() (*person, error) { return d.find(d.asking(ctx), k) })
 }
 
+// asker runs a query for a user and calls row with each row's columns as text; NULL is nil.
+type asker func(q query, k who, row func(columns [][]byte) error) error
+
 // find runs the queries.
-func (d *directory) find(ctx context.Context, k who) (*person, error) {
+func (d *directory) find(ask asker, k who) (*person, error) {
 	p := &person{}
-	if err := d.findUser(ctx, k, p); err != nil {
+	if err := d.findUser(ask, k, p); err != nil {
 		return nil, err
 	}
-	if err := d.findGrants(ctx, k, p); err != nil {
+	if err := d.findGrants(ask, k, p); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -97,8 +101,8 @@ func (d *directory) find(ctx context.Context, k who) (*person, error) {
 
 // check runs each query for a user that need not exist: being refused is as good as being found.
 func (d *directory) check(ctx context.Context) error {
-	for _, find := range []func(context.Context, who, *person) error{d.findUser, d.findGrants} {
-		err := find(ctx, who{user: "0"}, &person{})
+	for _, find := range []func(asker, who, *person) error{d.findUser, d.findGrants} {
+		err := find(d.asking(ctx), who{user: "0"}, &person{})
 		if _, refused := errors.AsType[*Refusal](err); err != nil && !refused {
 			return err
 		}
@@ -107,11 +111,11 @@ func (d *directory) check(ctx context.Context) error {
 }
 
 // findGrants runs the grants query.
-func (d *directory) findGrants(ctx context.Context, k who, p *person) error {
+func (d *directory) findGrants(ask asker, k who, p *person) error {
 	if d.grants.sql == "" {
 		return nil
 	}
-	return d.ask(ctx, d.grants, k, func(row [][]byte) error {
+	return ask(d.grants, k, func(row [][]byte) error {
 		grant := string(row[0])
 		switch {
 		case grant == "":
@@ -128,12 +132,12 @@ func (d *directory) findGrants(ctx context.Context, k who, p *person) error {
 }
 
 // findUser runs the user query: tenant and name, or only the name in an installation without tenants.
-func (d *directory) findUser(ctx context.Context, k who, p *person) error {
+func (d *directory) findUser(ask asker, k who, p *person) error {
 	if d.user.sql == "" {
 		return nil
 	}
 	rows := 0
-	err := d.ask(ctx, d.user, k, func(row [][]byte) error {
+	err := ask(d.user, k, func(row [][]byte) error {
 		if rows++; rows > 1 {
 			return fmt.Errorf("%w: %s: more than one row for a user: make it return one", ErrUnavailable, d.user.key)
 		}
@@ -155,11 +159,18 @@ func (d *directory) findUser(ctx context.Context, k who, p *person) error {
 	return nil
 }
 
-// ask runs a query for a user and calls row with each row's columns as text; NULL is nil. It outlives ctx, which is
-// that of the one of several who came first; and a query cut short would cost the pool its connection.
+// asking returns what asks one query after the other. Each outlives ctx, which is that of the one of several who came
+// first; and a query cut short would cost the pool its connection.
+func (d *directory) asking(ctx context.Context) asker {
+	return func(q query, k who, row func([][]byte) error) error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.limit)
+		defer cancel()
+		return d.ask(ctx, q, k, row)
+	}
+}
+
+// ask runs a query by itself.
 func (d *directory) ask(ctx context.Context, q query, k who, row func(columns [][]byte) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.limit)
-	defer cancel()
 	args := append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, q.arguments(k)...)
 	rows, err := d.db.Query(ctx, q.sql, args...)
 	if err != nil {

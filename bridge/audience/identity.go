@@ -28,6 +28,9 @@ type Identity struct {
 	Grants []string
 
 	Expires time.Time // the token's exp; it is accepted for auth.jwt.leeway longer
+
+	own  *own   // nil where there are no queries
+	asOf uint64 // of the queries' answer, see memo
 }
 
 // ErrUnavailable is in the chain of every error of Identify that is not the asker's fault: a query that fails or takes

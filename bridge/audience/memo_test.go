@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-func newMemo() *memo { return &memo{keep: time.Second, flights: map[who]*flight{}} }
+func newMemo() *memo {
+	return &memo{keep: time.Second, flights: map[who]*flight{}, changed: map[string]uint64{}}
+}
 
 func TestMemoSharesOneAnswer(t *testing.T) {
 	t.Parallel()

@@ -83,8 +83,13 @@ type Want struct {
 	Channel string   // rowfeed's channel
 	Columns []string // all that rules read or send; the key is added by triggers
 	Watch   []string // an update that changes none of these (nor the key) appends nothing; empty: Columns
+	Any     bool     // every update that changes the row in any column appends; only Columns, which may be empty, are stored
 	Wake    string   // auto, notify or sweep
 }
+
+// Control is the channel of what concerns the bridge itself: changes of what grants are made of, and requests of the
+// operator. No configured channel has a name of that form, and nobody can subscribe to it.
+const Control = ".control"
 
 // ID returns the identity of an event that was made of the change: the same on every node and every replay. Transaction
 // ids and positions can recur after a crash, so the capture time is part of it; tag tells apart the events that several

@@ -18,7 +18,7 @@ import (
 type Channel struct {
 	Name    string
 	Feed    *source.Stats
-	Router  *router.Channel
+	Router  *router.Channel // nil, as Outbox: of the control channel, to which nobody subscribes
 	History *source.History
 	Outbox  *source.Outbox
 }
@@ -132,6 +132,13 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			on = 1
 		}
 		gauge(listening, on, c.Name)
+		n, bytes := c.History.Size()
+		gauge(kept, float64(n), c.Name)
+		gauge(keptBytes, float64(bytes), c.Name)
+		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
+		if c.Router == nil {
+			continue
+		}
 		r, d := c.Router.Stats()
 		counter(routed, r, c.Name)
 		counter(delivered, d, c.Name)
@@ -141,10 +148,6 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(resumed, c.Router.Resumes.Refused.Load(), c.Name, "refused")
 		counter(replayed, c.Router.Resumes.Replayed.Load(), c.Name)
 		counter(queries, c.Outbox.Queries.Load(), c.Name)
-		n, bytes := c.History.Size()
-		gauge(kept, float64(n), c.Name)
-		gauge(keptBytes, float64(bytes), c.Name)
-		gauge(lag, c.Feed.Lag().Seconds(), c.Name)
 	}
 	s := m.sessions
 	gauge(open, float64(s.Open.Load()))

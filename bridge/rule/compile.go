@@ -30,6 +30,7 @@ func Compile(cfg *config.Config) (*Book, []config.Problem) {
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
+	book.wants = append(book.wants, grantsWants(cfg.Auth.GrantsTables)...)
 	return book, nil
 }
 

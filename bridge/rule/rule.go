@@ -63,7 +63,8 @@ type Book struct {
 // Channel returns the compiled rules of a channel, or nil.
 func (b *Book) Channel(name string) *Channel { return b.channels[name] }
 
-// Wants returns what must be captured: one entry per channel and table, by channel name and in the order of the rules.
+// Wants returns what must be captured: one entry per channel and table, by channel name and in the order of the rules;
+// then what grants are made of, for the control channel.
 func (b *Book) Wants() []change.Want { return b.wants }
 
 // Wants compiles the configuration for what it wants captured only.

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"maps"
 	"slices"
 
 	"nalar.internal/rowfeed/bridge/change"
@@ -50,3 +51,20 @@ func union(to, from []string) []string {
 	}
 	return to
 }
+
+// grantsWants returns what the control channel needs captured of the tables behind the grants: the user's column, at any
+// change. Nothing else of them: such tables hold what logins are checked by.
+func grantsWants(tables map[string]string) []change.Want {
+	var wants []change.Want
+	for _, table := range slices.Sorted(maps.Keys(tables)) {
+		w := change.Want{Table: table, Channel: change.Control, Any: true, Wake: "auto"}
+		if column := tables[table]; column != "" {
+			w.Columns = []string{column}
+		}
+		wants = append(wants, w)
+	}
+	return wants
+}
+
+// Table returns the name of a table as a Relation has it: always with its schema.
+func Table(name string) string { return tableName(name) }

@@ -13,6 +13,7 @@ const (
 	closeDraining         = 4000
 	closeSlowConsumer     = 4001
 	closeHeartbeatTimeout = 4002
+	closeGrantsChanged    = 4003
 	closeAuthExpired      = 4004
 	closeResync           = 4005
 	closeAuthTimeout      = 4500

@@ -61,7 +61,7 @@ channels:
 		"misspelt": {write("misspelt.yaml", good+"leses: []\n"), nil, 1, "did you mean leases?"},
 		"several": {write("several.yaml", good), []string{"ROWFEED_LOG_LEVEL=x", "ROWFEED_SERVER_DRAIN=0s"}, 2,
 			"log.level"},
-		"unavailable": {example, []string{"ROWFEED_AUTH_JWT_SECRET_FILE=" + secret}, 6,
+		"unavailable": {example, []string{"ROWFEED_AUTH_JWT_SECRET_FILE=" + secret}, 5,
 			"leases are not available in this version"},
 		"condition": {write("condition.yaml", good), []string{"ROWFEED_CHANNELS_ORDERS_RULES_0_IF=row.id >"}, 1,
 			"channels.orders.rules[0].if (ROWFEED_CHANNELS_ORDERS_RULES_0_IF): "},

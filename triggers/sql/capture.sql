@@ -5,6 +5,9 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   v_slot pg_catalog.int8;
+{{- if .Image}}
+  v_any  pg_catalog.bool;
+{{- end}}
 begin
   if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
     -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
@@ -12,6 +15,9 @@ begin
     begin
       if TG_OP operator(pg_catalog.=) 'UPDATE' then
         v_op := 'u';
+{{- if .Image}}
+        v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
+{{- end}}
         if {{.Guard "NEW"}} then
           v_old := {{.Values "OLD"}};
           v_new := {{.Values "NEW"}};
