@@ -248,7 +248,7 @@ function view(next) {
   feed.addEventListener('again', () => outage.again());
   feed.addEventListener('stale', ({ detail: { reason } }) => {
     if (reason === 'connected') sql.refresh();
-    else explain(reason);
+    else if (reason !== 'grants_changed' || !rights.tells) explain(reason);
     if (reason !== 'grants_changed') return refresh();
     if (regrant) return refresh();
     regrant = regranted().finally(() => { regrant = null; });

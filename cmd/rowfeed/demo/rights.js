@@ -9,7 +9,7 @@ const WORDS = /(DELETE FROM|INSERT INTO|WHERE|AND|VALUES)|(\b\d+\b)/;
 
 export class Rights {
   #turn; #unseen; #visit; #changed; #look;
-  #user; #all = []; #rights = []; #late = null; #switches = new Map(); #drawn = false; #connected = false; #busy = false; #stage = 0;
+  #user; #all = []; #rights = []; #late = null; #switches = new Map(); #drawn = false; #connected = false; #busy = false; #telling = false; #stage = 0;
   #stay = null; // {name, end}: the visit that holds what this page takes away
   #heard = 0; #told = () => {}; #afresh = () => {};
   #timer = 0; #quiet = false; #hidden = new Set(); #known = 0; #total = 0; #came = new Set();
@@ -34,7 +34,7 @@ export class Rights {
     this.#all = others;
     this.#rights = [];
     this.#switches.clear();
-    this.#drawn = this.#busy = this.#quiet = false;
+    this.#drawn = this.#busy = this.#telling = this.#quiet = false;
     this.#heard = 0;
     $('rights-trace').replaceChildren();
     $('rights-list').replaceChildren();
@@ -61,6 +61,9 @@ export class Rights {
     this.#connected = state === 'live';
     this.#draw();
   }
+
+  // tells says whether this card tells what is happening to the rights: then nothing else has to.
+  get tells() { return this.#telling; }
 
   // heard takes the moment at which the bridge said that what one may see has changed.
   heard(at) {
@@ -130,7 +133,7 @@ export class Rights {
     const trace = $('rights-trace');
     const pressed = now();
     const right = this.#rights.find((one) => one.id === id);
-    this.#busy = true;
+    this.#busy = this.#telling = true;
     right.held = held;
     this.#draw();
     this.#statement('Running', held ? right.give : right.take);
@@ -142,11 +145,15 @@ export class Rights {
     if (done.error) right.held = !held;
     this.#draw();
     if (this.#late) this.load(this.#late);
-    if (done.error) return trace.replaceChildren(h('li.wrong', {}, done.error));
+    if (done.error) {
+      this.#telling = false;
+      return trace.replaceChildren(h('li.wrong', {}, done.error));
+    }
     this.#statement(`Ran at ${time(new Date())}`, done.statement);
     const last = h('li.now', {}, 'Waiting for the bridge');
     trace.replaceChildren(step('done', `Committed, ${done.rows === 1 ? '1 row' : `${done.rows} rows`}`, done.ms), last);
     await this.#report(heard, done, last);
+    if (stage === this.#stage) this.#telling = false;
   }
 
   async #run(id, held) {
