@@ -33,6 +33,7 @@ type Bridge struct {
 	db       *pgx.ConnConfig
 	channels []*channel
 	control  *control
+	desk     *desk
 	sessions *session.Server
 	metrics  *operate.Metrics
 	lobby    *operate.Lobby
@@ -96,9 +97,15 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	}
 	b.control = newControl(cfg.Database.Schema, cfg.Auth.GrantsTables)
 	b.control.feed = source.New(source.Options{
-		Connect: b.dedicated("rowfeed " + change.Control), Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
+		// Its name is how operators count the nodes.
+		Connect: func(ctx context.Context) (*pgx.Conn, error) {
+			return b.dedicated(operate.NodeName(b.sessions.Node(), cfg.Database.Schema))(ctx)
+		},
+		Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
 		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
 	})
+	b.desk = newDesk(b)
+	b.control.request = b.desk.hear
 	b.metrics.Watch(operate.Channel{Name: change.Control, Feed: &b.control.feed.Stats, History: b.control.feed.History()})
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
@@ -134,15 +141,9 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	b.pool = pool
-	authority, err := audience.New(b.cfg.Auth, pool, b.log)
-	if err != nil {
+	if err := b.openAuthority(ctx); err != nil {
 		return err
 	}
-	if err := authority.Check(ctx); err != nil {
-		return err
-	}
-	b.who = authority
-	b.metrics.Tokens(authority.Stats())
 	listeners, err := b.listen()
 	if err != nil {
 		return err
@@ -167,6 +168,9 @@ func (b *Bridge) run(ctx context.Context) error {
 	for _, c := range b.channels {
 		start(c.feed.Run)
 		start(c.carry.replay)
+	}
+	for kind := range b.desk.kinds {
+		start(b.desk.run(kind))
 	}
 	if len(b.cfg.Auth.GrantsTables) > 0 && b.who.Renews() {
 		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
@@ -211,6 +215,19 @@ func (b *Bridge) feeds() iter.Seq2[string, *source.Feed] {
 		}
 		yield(change.Control, b.control.feed)
 	}
+}
+
+// openAuthority reads the keys and tries the queries that tell who is asking.
+func (b *Bridge) openAuthority(ctx context.Context) error {
+	var err error
+	if b.who, err = audience.New(b.cfg.Auth, b.pool, b.log); err != nil {
+		return err
+	}
+	if err := b.who.Check(ctx); err != nil {
+		return err
+	}
+	b.metrics.Tokens(b.who.Stats())
+	return nil
 }
 
 // awaitFeeds waits until every feed has its place: what commits from then on is delivered.

@@ -94,7 +94,7 @@ func (c *checker) server(s Server) {
 	c.positive("server.max_subscriptions", s.MaxSubscriptions)
 	c.positive("server.frames_per_second", s.FramesPerSecond)
 	for i, proxy := range s.TrustedProxies {
-		if p, err := netip.ParsePrefix(proxy); err != nil || p != p.Masked() {
+		if p, err := netip.ParsePrefix(proxy); err != nil || p != p.Masked() || p.Addr().Is4In6() {
 			c.add(fmt.Sprintf("server.trusted_proxies[%d]", i), quote(proxy)+" is not a network",
 				"write its address and length, such as 10.0.0.0/8, or 192.0.2.7/32 for one machine")
 		}

@@ -60,8 +60,13 @@ func Down(ctx context.Context, conn *pgx.Conn, schema string, progress func(stri
 		if err := run(ctx, conn, p.steps, progress); err != nil {
 			return explainDependents(err, schema)
 		}
+		if state.operators.role {
+			if err := dropRole(ctx, conn, state.target.operator(), progress); err != nil {
+				return err
+			}
+		}
 		if state.server.ownerExists {
-			return dropOwner(ctx, conn, state.target.owner(), progress)
+			return dropRole(ctx, conn, state.target.owner(), progress)
 		}
 		return nil
 	})
@@ -72,9 +77,12 @@ func (p *planner) dropSchema() string {
 	schema := p.target.Schema
 	var b strings.Builder
 	for _, name := range p.functionNames() {
-		fmt.Fprintf(&b, "drop function %s();\n", ident(schema, name))
+		fmt.Fprintf(&b, "drop function %s;\n", signature(schema, name))
 	}
 	fmt.Fprintf(&b, "drop view %s;\n", ident(schema, "change"))
+	if p.operators.tables {
+		fmt.Fprintf(&b, "drop table %s, %s;\n", ident(schema, "answer"), ident(schema, "request"))
+	}
 	for _, name := range readable[:len(readable)-1] {
 		fmt.Fprintf(&b, "drop table %s;\n", ident(schema, name))
 	}
@@ -92,8 +100,8 @@ func explainDependents(err error, schema string) error {
 	return err
 }
 
-// dropOwner drops the owner role, unless another database of the cluster needs it or we may not.
-func dropOwner(ctx context.Context, conn *pgx.Conn, owner string, progress func(string)) error {
+// dropRole drops a role of ours, unless another database of the cluster needs it or we may not.
+func dropRole(ctx context.Context, conn *pgx.Conn, owner string, progress func(string)) error {
 	_, err := conn.Exec(ctx, "drop role "+ident(owner))
 	var pgErr *pgconn.PgError
 	switch {

@@ -47,7 +47,7 @@ func TestAnyAltered(t *testing.T) {
 	b.expect(`insert into auth_user values (7); update auth_user set is_active = true`, ".control i 7", ".control u 7 < 7")
 	for _, ddl := range []string{"add email text", "drop password", "alter odd type text using odd::text", "add extra int default 4",
 		"rename last_login to seen"} {
-		b.expect("alter table auth_user "+ddl+"; update auth_user set is_active = is_active")
+		b.expect("alter table auth_user " + ddl + "; update auth_user set is_active = is_active")
 		b.expect("update auth_user set is_active = not is_active", ".control u 7 < 7")
 	}
 	// The column that is wanted: a change is told, as one that concerns everybody, and the write does not fail.

@@ -26,6 +26,7 @@ type State struct {
 	functions   map[string]installedFunction
 	triggers    []installedTrigger
 	granted     bool // the runtime role has what it needs
+	operators   operators
 	refusals    []string
 }
 
@@ -105,6 +106,9 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	if err := s.readInstallation(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.readOperators(ctx, tx); err != nil {
 		return err
 	}
 	if err := s.readTables(ctx, tx); err != nil {

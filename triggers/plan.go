@@ -36,6 +36,7 @@ func (s *State) Plan() []Step {
 	p := &planner{State: s, nextID: s.lastID}
 	p.foundation()
 	p.retention()
+	p.letAsk()
 	for _, t := range s.tables {
 		if t.usable() {
 			p.watch(t)
@@ -66,7 +67,7 @@ func (p *planner) asOwner(sql string) string {
 func (p *planner) reown(names ...string) (sql string) {
 	for _, name := range names {
 		if f, ok := p.functions[name]; ok && f.owner != p.target.owner() {
-			sql += fmt.Sprintf("alter function %s() owner to %s;\n", ident(p.target.Schema, name), ident(p.target.owner()))
+			sql += fmt.Sprintf("alter function %s owner to %s;\n", signature(p.target.Schema, name), ident(p.target.owner()))
 		}
 	}
 	return sql
@@ -86,6 +87,7 @@ func (p *planner) foundation() {
 		p.step("create schema "+t.Schema+" with the outbox", noLock, "", render("schema", t.common()))
 	}
 	p.upgrade()
+	p.requests()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
@@ -94,7 +96,7 @@ func (p *planner) foundation() {
 			}
 		}
 		if sql != "" {
-			p.step("create the functions epoch, tick and rotate", noLock, "", p.reown(helperNames...)+p.asOwner(sql+p.adopt()))
+			p.step("create the functions that the bridge and operators call", noLock, "", p.reown(helperNames...)+p.asOwner(sql+p.adopt()))
 		}
 	}
 	var sql string
@@ -363,9 +365,9 @@ func (p *planner) grants() {
 	}
 	functions := make([]string, len(helperNames))
 	for i, name := range helperNames {
-		functions[i] = ident(schema, name)
+		functions[i] = signature(schema, name)
 	}
 	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "", p.asOwner(
-		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s() to %s;\n",
-			ident(schema), role, strings.Join(tables, ", "), role, strings.Join(functions, "(), "), role)))
+		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s to %s;\n",
+			ident(schema), role, strings.Join(tables, ", "), role, strings.Join(functions, ", "), role)))
 }

@@ -17,7 +17,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
 	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
-}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql"))
+}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql",
+	"sql/operator.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -113,12 +114,12 @@ type setting struct{ name, value, stored string }
 // create is the statement that makes or replaces the function. It takes no lock on any table.
 func (f *function) create(schema string) string {
 	var b strings.Builder
-	name := ident(schema, f.name)
-	fmt.Fprintf(&b, "create or replace function %s() returns %s\n  language plpgsql security definer", name, f.returns)
+	name := signature(schema, f.name)
+	fmt.Fprintf(&b, "create or replace function %s returns %s\n  language plpgsql security definer", name, f.returns)
 	for _, s := range f.settings {
 		fmt.Fprintf(&b, " set %s = %s", s.name, s.value)
 	}
-	fmt.Fprintf(&b, " as %s;\nrevoke all on function %s() from public;\n", dollar("\n"+f.body), name)
+	fmt.Fprintf(&b, " as %s;\nrevoke all on function %s from public;\n", dollar("\n"+f.body), name)
 	return b.String()
 }
 
@@ -132,14 +133,14 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge calls.
-var helperNames = []string{"epoch", "tick", "rotate"}
+var helperNames = []string{"epoch", "tick", "rotate", "ask", "requested", "answer", "answers"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
-	return []*function{
+	return append([]*function{
 		{name: "epoch", returns: "text", body: render("epoch", t.common())},
 		{name: "tick", returns: "void", body: render("tick", t.common())},
 		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
 			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},
-	}
+	}, t.requestFunctions()...)
 }

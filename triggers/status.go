@@ -150,6 +150,9 @@ func (s *State) Off() []string {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
 	}
+	if !s.operators.tables {
+		list = append(list, "the tables request and answer are missing")
+	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",
 			s.target.RuntimeRole, s.target.Schema))

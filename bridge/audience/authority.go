@@ -129,11 +129,16 @@ func (a *Authority) identify(ctx context.Context, token string) (*Identity, erro
 // OperatorClaim marks an operator's token (`rowfeed token --operator`): true opens the operator's listener.
 const OperatorClaim = "rowfeed_operator"
 
-// Operator tells whether the token is valid and an operator's. It needs no user and asks no database: it has to work
-// when nothing else does. Only auth.jwt's tokens can be: who vouches for users of their own does not run this place.
-func (a *Authority) Operator(token string) bool {
+// Operator tells whether the token is valid and an operator's, and returns whose it is, for the log; empty where it names
+// no user. It asks no database: it has to work when nothing else does. Only auth.jwt's tokens can be: who vouches for
+// users of their own does not run this place.
+func (a *Authority) Operator(token string) (user string, ok bool) {
 	claims, from, err := a.verifier.verify(context.Background(), token)
-	return err == nil && from.own && claims[OperatorClaim] == true
+	if err != nil || !from.own || claims[OperatorClaim] != true {
+		return "", false
+	}
+	user, _ = from.user.one(claims) // an operator need not be a user
+	return user, true
 }
 
 // required returns the text of a template that must have one.
@@ -161,13 +166,4 @@ func (a *Authority) lookUp(ctx context.Context, issuer, user string) (*person, e
 		return &person{}, nil
 	}
 	return a.directory.person(ctx, issuer, user)
-}
-
-// repeated warns, once a template, that a grant comes from the token and from the query: what the database takes away
-// the token keeps alive until it expires.
-func (a *Authority) repeated(t *template) {
-	t.repeats.Do(func() {
-		a.log.Warn("a template makes a grant that auth.grants_query makes too: a user who loses it in the database keeps it "+
-			"until the token expires: remove the template", zap.String("key", t.key), zap.String("template", t.source))
-	})
 }

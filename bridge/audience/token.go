@@ -2,6 +2,7 @@ package audience
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,6 +95,9 @@ func (v *verifier) verify(ctx context.Context, token string) (jwt.MapClaims, *is
 	case err != nil:
 		return nil, nil, refuse("signature invalid")
 	}
+	if !whole(token) {
+		return nil, nil, refuse("token malformed")
+	}
 	if err := checkHeader(parsed.Header); err != nil {
 		return nil, nil, err
 	}
@@ -118,6 +122,15 @@ func plausible(token string) error {
 		}
 	}
 	return nil
+}
+
+// whole says that the claims are one JSON object with nothing behind it: the parser, asked for numbers with all their
+// digits, reads the first and is content.
+func whole(token string) bool {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	b, err := base64.RawURLEncoding.DecodeString(payload)
+	return err == nil && json.Valid(b)
 }
 
 func tokenByte(c byte) bool {

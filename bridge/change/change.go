@@ -4,6 +4,7 @@ package change
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -91,11 +92,38 @@ type Want struct {
 // operator. No configured channel has a name of that form, and nobody can subscribe to it.
 const Control = ".control"
 
+// RequestCapture is what the outbox has in place of a Relation's id where an operator's request was written down. That
+// Relation's table is request in rowfeed's schema, its columns are the request's id and kind.
+const RequestCapture = -1
+
 // ID returns the identity of an event that was made of the change: the same on every node and every replay. Transaction
 // ids and positions can recur after a crash, so the capture time is part of it; tag tells apart the events that several
 // rules, of one channel or of many, make of one change.
 func (c *Change) ID(epoch, tag string) string {
 	return string(c.AppendID(make([]byte, 0, 64), epoch, tag))
+}
+
+// EventID is what the id of an event says.
+type EventID struct {
+	Epoch    string
+	Xid, LSN uint64
+	At       time.Time
+	Tag      string // of the rule
+}
+
+// ParseID reads an event's id; false for what is none.
+func ParseID(text string) (id EventID, ok bool) {
+	parts := strings.SplitN(text, "-", 5)
+	if len(parts) != 5 || !word(parts[0]) || parts[4] == "" {
+		return id, false
+	}
+	var err [3]error
+	var micro int64
+	id.Xid, err[0] = strconv.ParseUint(parts[1], 36, 64)
+	id.LSN, err[1] = strconv.ParseUint(parts[2], 36, 64)
+	micro, err[2] = strconv.ParseInt(parts[3], 36, 64)
+	id.Epoch, id.At, id.Tag = parts[0], time.UnixMicro(micro).UTC(), parts[4]
+	return id, err == [3]error{}
 }
 
 // AppendID appends ID to dst.

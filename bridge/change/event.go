@@ -59,8 +59,9 @@ type Notice struct {
 	Resource string
 	Reason   string // cursor_expired, other_epoch, truncated, drift, rule_error, grants_changed
 
-	// Audience limits the notice to those who hold one of these scoped grants; nil is every subscriber.
-	Audience []string
+	// Audience limits the notice to those who hold one of these scoped grants, and Prefixes to those who hold one that
+	// begins so, where an audience could not be computed; both nil is every subscriber.
+	Audience, Prefixes []string
 }
 
 // Scope joins a tenant and a grant into the string that audiences and grants are compared by. The empty tenant is that

@@ -35,6 +35,24 @@ func KeyText(parts ...[]byte) string {
 	return string(dst)
 }
 
+// KeyParts splits the canonical text of a composite key.
+func KeyParts(text string) []string {
+	parts := []string{""}
+	for i := 0; i < len(text); i++ {
+		last := &parts[len(parts)-1]
+		switch {
+		case text[i] == '\\' && i+1 < len(text):
+			i++
+			*last += text[i : i+1]
+		case text[i] == ',':
+			parts = append(parts, "")
+		default:
+			*last += text[i : i+1]
+		}
+	}
+	return parts
+}
+
 // KeyFromJSON returns the canonical text of a key as clients send it: a number or a string, or an array of these (and
 // of booleans) for a composite key. Numbers keep the digits that they are written with.
 func KeyFromJSON(raw []byte) (string, error) {

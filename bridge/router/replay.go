@@ -93,7 +93,7 @@ func (s *step) due(r *replay) bool {
 		}
 		return s.record.After(r.lsn, r.xid)
 	}
-	return r.need() // looking back
+	return r.need() || r.record == s.record // looking back: of a change the last events are the newest
 }
 
 // found is an event of the past, with the position of its change.
@@ -203,6 +203,7 @@ func (c *Channel) Room(sink Sink) {
 	if m == nil {
 		return
 	}
+	m.stalled = false
 	for _, s := range m.subs {
 		if r := s.replay; r != nil && r.full {
 			r.full = false
@@ -329,6 +330,7 @@ func (p *Replayer) offer(m *member, e *change.Event) {
 // stall has all of a member's replays that are at hand wait for room: one that went on alone would overtake the others,
 // and with a cursor that vouches for what they have yet to bring.
 func (p *Replayer) stall(m *member) {
+	m.stalled = true
 	for _, s := range m.subs {
 		if r := s.replay; r != nil && r.part {
 			r.full = true
@@ -361,6 +363,10 @@ func (p *Replayer) keep(m *member, e *change.Event) {
 		}
 		r.found = slices.Insert(r.found, r.segment, found{msg, r.record.LSN})
 		r.bytes += len(msg.Frame())
+		if len(r.found) > r.from.Rewind {
+			r.bytes -= len(r.found[r.from.Rewind].message.Frame())
+			r.found = r.found[:r.from.Rewind]
+		}
 	}
 }
 
@@ -422,6 +428,6 @@ func (p *Replayer) Notice(n change.Notice) {
 		if r.gone() || p.back || !p.at.due(r) || held != nil && !s.member.holds(held) {
 			continue
 		}
-		s.resync(n)
+		s.resync(n, p.told)
 	}
 }

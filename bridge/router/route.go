@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -81,6 +82,7 @@ func (c *Channel) Flush(next uint64) {
 	c.mu.Lock()
 	c.flush()
 	c.pos, c.nth = next, 0
+	clear(c.told)
 	c.mu.Unlock()
 	c.wake()
 }
@@ -190,14 +192,14 @@ func (c *Channel) Notify(n change.Notice) {
 			if n.Resource == "" {
 				s.since = nil // something is missing of what it brought
 			}
-			s.resync(n)
+			s.resync(n, c.told)
 		}
 	}
 }
 
 // concerned returns the grants that a notice is for; nil is everybody.
 func (c *Channel) concerned(n change.Notice) map[*name]bool {
-	if n.Audience == nil {
+	if n.Audience == nil && n.Prefixes == nil {
 		return nil
 	}
 	held := make(map[*name]bool, len(n.Audience))
@@ -206,12 +208,22 @@ func (c *Channel) concerned(n change.Notice) map[*name]bool {
 			held[g] = true
 		}
 	}
+	for text, g := range c.grants {
+		if slices.ContainsFunc(n.Prefixes, func(p string) bool { return strings.HasPrefix(text, p) }) {
+			held[g] = true
+		}
+	}
 	return held
 }
 
-// resync passes a notice on where it is for the subscription.
-func (s *Subscription) resync(n change.Notice) {
-	if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
+// resync passes a notice on where it is for the subscription, and it has not been told the same: thousands of them would
+// fill its queue.
+func (s *Subscription) resync(n change.Notice, told map[notice]bool) {
+	if n.Resource != "" && s.req.Resource != "" && s.req.Resource != n.Resource {
+		return
+	}
+	if key := (notice{s, n.Resource, n.Reason}); !told[key] {
+		told[key] = true
 		s.member.sink.Resync(n, s.req.Ref)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -77,6 +78,7 @@ type member struct {
 	early   int32 // of them, those that do not read from memory yet: the others wait
 	seq     uint64
 	bits    uint8
+	stalled bool   // its sink has no room of the past
 	even    bool   // its replays are all at one place, so that what they are sent may carry a cursor
 	step    uint64 // of which alike and first are
 	first   *replay
@@ -94,6 +96,15 @@ type Subscription struct {
 	replay  *replay          // nil: live
 	from    uint64           // position of the first change that is live
 	since   *change.Snapshot // what it resumed from, and brought all that followed; nil where it did not
+	began   int64            // microseconds of the Unix epoch
+	first   uint64           // position of the first change that was routed after it was registered
+}
+
+// notice is what a subscription, or a replay, is told once of many changes that are there together: whoever then fetches
+// afresh has them all.
+type notice struct {
+	sub              *Subscription
+	resource, reason string
 }
 
 // Channel is the subscription index of one channel.
@@ -122,6 +133,7 @@ type Channel struct {
 	outbox  chan struct{} // likewise for its reader of the outbox
 	seq     uint64
 	touched []*member
+	told    map[notice]bool // in the sweep at hand
 	topic   []byte
 	run     run
 
@@ -142,7 +154,7 @@ func NewChannel(channel string, anyTenant, tenants bool, wake func()) *Channel {
 		name: channel, any: anyTenant, tenants: tenants, rules: channels.Add(1) << 16, wake: wake,
 		topics: map[string]*name{}, grants: map[string]*name{},
 		index: map[place][]entry{}, past: map[place][]entry{}, members: map[Sink]*member{},
-		replays: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
+		told: map[notice]bool{}, replays: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 }
 
@@ -178,7 +190,10 @@ func (c *Channel) add(sink Sink, grants []string, req Request) *Subscription {
 		m = &member{sink: sink, grants: c.intern(grants)}
 		c.members[sink] = m
 	}
-	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req))}
+	s := &Subscription{channel: c, member: m, req: req, topic: take(c.topics, topicOf(req)), began: time.Now().UnixMicro(), first: c.pos}
+	if c.nth > 0 {
+		s.first++ // of the change at hand a part has been routed
+	}
 	m.subs = append(m.subs, s)
 	return s
 }

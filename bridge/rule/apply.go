@@ -2,6 +2,9 @@ package rule
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"nalar.internal/rowfeed/bridge/change"
@@ -20,7 +23,8 @@ type state struct {
 	body       Body
 	activation activation
 	was, now   []string
-	last       string // text of the newest audience
+	unknown    []string // how scoped grants begin that an audience may have and that can't be known
+	last       string   // text of the newest audience
 	text       []byte
 	ends       []int
 	scope      []byte
@@ -61,7 +65,7 @@ func (ch *Channel) Apply(at change.Place, c *change.Change, out Output) {
 		case !whole:
 			s.lacking(r, errWidth)
 		default:
-			s.apply(r, moved)
+			s.isolated(r, moved)
 		}
 	}
 	s.release()
@@ -102,6 +106,40 @@ func (s *state) fault(r *rule, kind string, err error) {
 	s.out.Fault(Fault{Channel: r.channel, Table: r.table, Event: r.event, Rule: r.number, Kind: kind, Err: err})
 }
 
+// isolated has a panic, which is a defect of the program, concern one rule: the others of the change go on.
+func (s *state) isolated(b *bound, moved bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(b, v)
+		}
+	}()
+	s.apply(b, moved)
+}
+
+// panicked reports a panic to the operator, and to those who hold grants of the forms that the rule's audience has. What
+// it says is left out where it may hold a value of the row.
+func (s *state) panicked(b *bound, v any) {
+	why := fmt.Errorf("panic of type %T at:\n%s", v, debug.Stack())
+	if err, ok := v.(runtime.Error); ok {
+		why = fmt.Errorf("panic: %w at:\n%s", err, debug.Stack())
+	}
+	s.fault(b.rule, FaultPanic, why)
+	defer func() { _ = recover() }() // whatever was broken may be so still: the operator knows
+	s.unknown = s.unknown[:0]
+	for _, row := range []change.Row{s.change.Old, s.change.New} {
+		if row == nil {
+			continue
+		}
+		scope, err := s.tenant(b, row, nil)
+		for _, t := range b.rule.audience {
+			if err == nil && len(scope) > 0 {
+				s.unknown = union(s.unknown, []string{string(scope) + t.start()})
+			}
+		}
+	}
+	s.ruleError(b.rule, nil)
+}
+
 // apply evaluates one rule; moved tells that an update changed the key.
 func (s *state) apply(b *bound, moved bool) {
 	c, does := s.change, b.rule.operations
@@ -140,13 +178,24 @@ func (s *state) emit(b *bound, op change.Op, old, current change.Row, tag string
 	if failed == nil && !holds {
 		return
 	}
+	s.unknown = s.unknown[:0]
 	was, now := s.audiences(b, old, current)
 	if failed != nil {
-		s.conditionFailed(b.rule, failed, was, now)
+		s.fault(b.rule, FaultCondition, failed)
+		s.ruleError(b.rule, union(slices.Clone(was), now))
 		return
 	}
-	if len(was) == 0 && len(now) == 0 {
-		return
+	if len(was) > 0 || len(now) > 0 {
+		s.give(b, op, old, current, tag, was, now)
+	}
+	s.ruleError(b.rule, nil)
+}
+
+// give gives out an event.
+func (s *state) give(b *bound, op change.Op, old, current change.Row, tag string, was, now []string) {
+	row := current
+	if op == change.Delete {
+		row = old
 	}
 	s.body = Body{bound: b, change: s.change, epoch: s.place.Epoch, tag: tag, op: op, row: row, old: old, current: current,
 		scratch: s.body.scratch[:0]}
@@ -183,15 +232,14 @@ func (s *state) audiences(b *bound, old, current change.Row) (was, now []string)
 	return was, now
 }
 
-// conditionFailed reports a condition that could not be evaluated, to the operator and to those who might have received
-// the event.
-func (s *state) conditionFailed(r *rule, err error, was, now []string) {
-	s.fault(r, FaultCondition, err)
-	audience := union(slices.Clone(was), now)
-	if len(audience) == 0 {
+// ruleError tells those whom the event might have concerned, and nobody else, that it can't be told: an audience that is
+// known, and those of the tenant who hold grants of the form that is not.
+func (s *state) ruleError(r *rule, audience []string) {
+	if len(audience)+len(s.unknown) == 0 {
 		return // a notice without audience would go to everybody
 	}
-	s.out.Notice(change.Notice{Channel: r.channel, Resource: r.resource, Reason: "rule_error", Audience: audience})
+	s.out.Notice(change.Notice{Channel: r.channel, Resource: r.resource, Reason: "rule_error", Audience: audience,
+		Prefixes: slices.Clone(s.unknown)})
 }
 
 // key returns the canonical text of the row's key.

@@ -46,8 +46,17 @@ func (t template) literal() string {
 	return string(text)
 }
 
+// start returns the literal text that the template begins with: all that is known of a grant when its values are not.
+func (t template) start() string {
+	if len(t) > 0 && t[0].index < 0 {
+		return string(t[0].literal)
+	}
+	return ""
+}
+
 // audience returns the scoped audience of a row, in dst[:0] or, where no column decides it, shared by all events. It is
-// never nil: nobody is an empty audience. err tells of values that gave no grant though they are there.
+// never nil: nobody is an empty audience. err tells of values that gave no grant though they are there; how the grants
+// begin that they might have given is added to s.unknown.
 func (s *state) audience(b *bound, row change.Row, dst []string) (list []string, err error) {
 	r := b.rule
 	if r.static != nil {
@@ -60,6 +69,7 @@ func (s *state) audience(b *bound, row change.Row, dst []string) (list []string,
 	for _, t := range r.audience {
 		if failed := s.grants(b, t, row); failed != nil {
 			err = failed
+			s.unknown = union(s.unknown, []string{string(s.scope) + t.start()})
 		}
 	}
 	// One string for all of them, and none if it is the same as that of the event before.
@@ -143,8 +153,9 @@ func (s *state) grants(b *bound, t template, row change.Row) error {
 	return nil
 }
 
-// products appends a grant for each item of the arrays that the template reads, and for each combination of several.
-func (s *state) products(b *bound, t template, row change.Row) error {
+// products appends a grant for each item of the arrays that the template reads, and for each combination of several. A
+// value that gives none makes it nobody's, whatever the others are.
+func (s *state) products(b *bound, t template, row change.Row) (failed error) {
 	grants := []string{string(s.scope)}
 	for i := range t {
 		values := []string{string(t[i].literal)}
@@ -152,11 +163,16 @@ func (s *state) products(b *bound, t template, row change.Row) error {
 			c := b.columns[t[i].index]
 			var err error
 			if values, err = c.items(row[c.pos]); err != nil {
-				return err
+				failed = err
+				continue
 			}
 		}
+		if len(values) == 0 {
+			return nil
+		}
 		if len(grants)*len(values) > maxGrants {
-			return errGrants
+			failed = errGrants
+			continue
 		}
 		longer := make([]string, 0, len(grants)*len(values))
 		for _, grant := range grants {
@@ -165,6 +181,9 @@ func (s *state) products(b *bound, t template, row change.Row) error {
 			}
 		}
 		grants = longer
+	}
+	if failed != nil {
+		return failed
 	}
 	for _, grant := range grants {
 		s.text = append(s.text, grant...)

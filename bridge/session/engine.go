@@ -32,6 +32,7 @@ type engine struct {
 	full     bool      // the last read filled its buffer: there may be more
 	began    time.Time // when the message at hand was first waited for
 	size     int       // bytes on the wire of the message at hand, and of the control frames between
+	late     int       // frames that came after the session's goodbye
 	slot     *slot
 	out      []byte // pieces of a frame that the library is writing
 	op       readOp
@@ -133,7 +134,7 @@ func (r *rehearsal) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // take makes the engine the session's.
 func (e *engine) take(s *Session) {
 	e.s.Store(s)
-	s.in = e
+	s.in, e.late = e, 0
 }
 
 // give takes it from the session again; idle when it can read another.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"slices"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -31,8 +32,9 @@ type queue struct {
 	bytes    int // of all that items keep in memory
 	own      int // of those that are for this session alone
 	sse      bool
-	opening  bool // the first message is the answer to the handshake, without which nothing else makes sense
-	doomed   bool // what is with the writer and does not get on the wire is to be dropped, events at least
+	merged   int64 // when it last dropped what a newer event replaces, microseconds of the Unix epoch; 0: never
+	opening  bool  // the first message is the answer to the handshake, without which nothing else makes sense
+	doomed   bool  // what is with the writer and does not get on the wire is to be dropped, events at least
 }
 
 // wire is what of a message goes into the socket.
@@ -67,6 +69,7 @@ func (q *queue) len() int { return len(q.items) - q.head }
 func (q *queue) push(m *change.Message) bool {
 	if q.over(m) {
 		q.merge()
+		q.merged = time.Now().UnixMicro()
 		// A merge that frees little would be repeated for each message: a reader that far behind is too slow.
 		bytes, own := q.behind()
 		if q.len() > maxQueueLen*3/4 || bytes > maxQueueBytes*3/4 || own > maxQueueOwn*3/4 || q.over(m) {

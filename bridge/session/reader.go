@@ -178,7 +178,7 @@ func (s *Session) accept(typ websocket.MessageType, b []byte) error {
 	case !utf8.Valid(b):
 		s.Close(closeInvalidText, "invalid UTF-8")
 	case !s.alive():
-		s.yield() // only the peer's close frame is still awaited, whatever comes before it
+		s.linger()
 	case !s.spend():
 		return nil
 	case !s.plain:
@@ -202,6 +202,22 @@ func (s *Session) spend() bool {
 		s.fail("", errRateLimited, "too many frames: send fewer than "+s.srv.frameLimit+" a second")
 	}
 	return false
+}
+
+// How fast a session is read that is being closed.
+const (
+	lingerFrames = 256
+	lingerPause  = 100 * time.Millisecond
+)
+
+// linger goes on reading a session that has been told goodbye: only the peer's close frame is still awaited, whatever
+// comes before it. A peer that floods it is made to wait, since each frame costs more to read than to send; a pool
+// worker does not wait with it.
+func (s *Session) linger() {
+	s.yield()
+	if s.in.late++; s.in.late%lingerFrames == 0 {
+		time.Sleep(lingerPause)
+	}
 }
 
 // badPerSecond is how many frames a session may send that are wrong or too many before it is closed: the burst and,

@@ -190,6 +190,7 @@ func (s *Session) regrant(who *audience.Identity) {
 	if s.closing != 0 {
 		notices = nil // nothing may follow the close frame
 	}
+	s.judged = time.Now().UnixMicro()
 	s.q.doom()
 	s.q.replaceEvents(notices)
 	s.regranting = false

@@ -63,14 +63,15 @@ type Server struct {
 	node       string
 	frameLimit string
 
-	nextID   atomic.Uint64
-	draining atomic.Bool
-	wg       sync.WaitGroup // readers and drains
-	loops    sync.WaitGroup // writers, poller, heartbeat
-	writers  []*writer
-	poller   *poller
-	workers  chan struct{}
-	stopBeat chan struct{}
+	nextID    atomic.Uint64
+	draining  atomic.Bool
+	unchecked atomic.Int64   // when it was last logged that a token could not be checked, unix seconds
+	wg        sync.WaitGroup // readers and drains
+	loops     sync.WaitGroup // writers, poller, heartbeat
+	writers   []*writer
+	poller    *poller
+	workers   chan struct{}
+	stopBeat  chan struct{}
 
 	mu          sync.Mutex
 	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due
@@ -82,6 +83,8 @@ type Server struct {
 	strangers   list.List      // of *Session, in the order in which they came
 	strangersOf map[string]int // of each address
 	unnamed     []*Session     // streams that wait for a first cursor
+
+	past ended
 }
 
 // New makes a server; Start must be called before it is used.
@@ -218,6 +221,7 @@ func (srv *Server) unpark(s *Session) {
 
 // register counts and lists a session that is to be connected.
 func (srv *Server) register(s *Session) {
+	s.opened = time.Now().UnixMicro()
 	srv.Stats.Open.Add(1)
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -231,7 +235,7 @@ func (srv *Server) register(s *Session) {
 // forget undoes register, and ends the session's subscriptions. Called once, by kill.
 func (srv *Server) forget(s *Session) {
 	s.mu.Lock()
-	subs, who, code := s.subs, s.who, s.closing
+	subs, who, code, why := s.subs, s.who, s.closing, s.why
 	s.subs, s.q = nil, queue{}
 	s.mu.Unlock()
 	for _, sub := range subs {
@@ -251,6 +255,10 @@ func (srv *Server) forget(s *Session) {
 		srv.leavePeople(who, s)
 	}
 	srv.mu.Unlock()
+	if who != nil {
+		srv.past.add(Ended{ID: s.name(), Issuer: who.Issuer, User: who.User, Tenant: who.Tenant, Channels: channelsOf(subs),
+			Opened: time.UnixMicro(s.opened), At: time.Now(), Code: code, Reason: why})
+	}
 	srv.Stats.closed(code)
 	srv.Stats.Open.Add(-1)
 }

@@ -31,6 +31,8 @@ type Session struct {
 
 	address string // of the client, as connection limits count it
 	lastIn  atomic.Int64
+	opened  int64 // microseconds of the Unix epoch
+	judged  int64 // likewise, when its grants last changed and what waited was dropped; 0: never. s.mu is held
 
 	// limit, bad and ignored belong to the goroutine that reads.
 	limit   bucket
@@ -43,9 +45,10 @@ type Session struct {
 	hungry    []*router.Channel  // that have more of the past than there was room for
 	resumes   int                // how often it has asked for something of the past
 	q         queue
-	scheduled bool // a writer or a drain goroutine has it
-	attached  bool // the socket is there
-	closing   int  // close code once a close frame is queued or the connection has failed
+	scheduled bool   // a writer or a drain goroutine has it
+	attached  bool   // the socket is there
+	closing   int    // close code once a close frame is queued or the connection has failed
+	why       string // its reason
 	closed    bool
 	goodbye   bool // close the socket when the queue is empty
 	timer     *time.Timer
@@ -189,7 +192,7 @@ func (s *Session) closeLocked(code int, reason string) {
 	if s.closing != 0 {
 		return
 	}
-	s.closing = code
+	s.closing, s.why = code, reason
 	s.dropPaused()
 	if code == closeSlowConsumer {
 		s.q.cut()

@@ -28,7 +28,7 @@ func loadRelations(ctx context.Context, conn *pgx.Conn, schema string) (map[int3
 		return nil, fmt.Errorf("read captures: %w", err)
 	}
 	defer rows.Close()
-	all := map[int32]*change.Relation{}
+	all := map[int32]*change.Relation{change.RequestCapture: requests(schema)}
 	for rows.Next() {
 		var r change.Relation
 		var names, kinds, types []string
@@ -51,4 +51,11 @@ func loadRelations(ctx context.Context, conn *pgx.Conn, schema string) (map[int3
 		all[r.ID] = &r
 	}
 	return all, rows.Err()
+}
+
+// requests is the decoder of operators' requests, which no trigger captures.
+func requests(schema string) *change.Relation {
+	return &change.Relation{ID: change.RequestCapture, Table: schema + ".request",
+		Columns: []change.Column{{Name: "id", Kind: change.Text, Type: "uuid"}, {Name: "kind", Kind: change.Text, Type: "text"}},
+		Key:     []int{0}}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -18,8 +19,9 @@ import (
 type environment struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	environ        []string // as os.Environ gives it
-	configPath     string   // --config; empty: ROWFEED_CONFIG, else ./rowfeed.yaml if it is there
+	environ        []string     // as os.Environ gives it
+	client         *http.Client // fetches published keys; nil: as serve does
+	configPath     string       // --config; empty: ROWFEED_CONFIG, else ./rowfeed.yaml if it is there
 }
 
 // exitCode is the error of a verb that has said all there is to say and wants this exit code.
@@ -31,21 +33,32 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // channels, …; none: with everything) as config.Problems. A verb names the sections that it uses, so that the DBA's
 // machine need not hold the secrets of the bridge's.
 func (e *environment) config(sections ...string) (*config.Config, error) {
-	cfg, err := config.Load(config.Options{Path: e.configPath, Environ: e.environ})
-	if cfg == nil {
+	cfg, problems, err := e.load()
+	if err != nil {
 		return nil, err
 	}
-	var problems config.Problems
-	errors.As(err, &problems)
 	problems = append(problems, cfg.Validate().Under(sections...)...)
 	switch {
 	case len(problems) > 0 && !cfg.Given():
-		return nil, fmt.Errorf("no configuration: there is no %s in this folder, and no variable sets a key: "+
-			"name the file with --config", config.DefaultFile)
+		return nil, errNoConfig
 	case len(problems) > 0:
 		return nil, cfg.Locate(problems)
 	}
 	return cfg, nil
+}
+
+var errNoConfig = errors.New("no configuration: there is no " + config.DefaultFile + " in this folder, and no variable sets a " +
+	"key: name the file with --config")
+
+// load loads the configuration, not yet validated, and what of it could not be read; the error is that there is none.
+func (e *environment) load() (*config.Config, config.Problems, error) {
+	cfg, err := config.Load(config.Options{Path: e.configPath, Environ: e.environ})
+	if cfg == nil {
+		return nil, nil, err
+	}
+	var problems config.Problems
+	errors.As(err, &problems)
+	return cfg, problems, nil
 }
 
 // variable returns an environment variable, or "".
@@ -80,8 +93,11 @@ func (e *environment) logger(cfg config.Log) (*zap.Logger, error) {
 var verbs = []func(*environment) *cobra.Command{
 	newMigrateCommand,
 	newServeCommand,
+	newDoctorCommand,
 	newTokenCommand,
 	newTailCommand,
+	newExplainCommand,
+	newKickCommand,
 	newDemoCommand,
 }
 
@@ -92,8 +108,11 @@ them over WebSocket to those whose token lets them see the row.
   rowfeed migrate plan          what would be written into the database, as SQL
   rowfeed migrate up            write it
   rowfeed serve                 run the bridge
+  rowfeed doctor                what is unsafe or unreliable in configuration and database
   rowfeed token --user 42       a token to try it with
   rowfeed tail stock --user 42  what that user is sent, in this terminal
+  rowfeed explain --user 42 …   why that user did or did not get an event
+  rowfeed kick --user 42        close that user's sessions, so that grants are read anew
 
 Configuration is a YAML file, ./rowfeed.yaml unless --config or ROWFEED_CONFIG names another. Every key
 can be set by the environment as well, which wins over the file: server.listen is ROWFEED_SERVER_LISTEN,

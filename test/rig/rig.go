@@ -110,6 +110,28 @@ func Load(t testing.TB, text string, environ ...string) *config.Config {
 	return cfg
 }
 
+// Problems returns what is wrong with a configuration text.
+func Problems(t testing.TB, text string, environ ...string) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rowfeed.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Options{Path: path, Environ: append([]string{"PATH="}, environ...)})
+	var found config.Problems
+	if err != nil && !errors.As(err, &found) {
+		t.Fatal(err)
+	}
+	if cfg != nil {
+		found = append(found, cfg.Validate()...)
+	}
+	list := make([]string, len(found))
+	for i, p := range found {
+		list[i] = p.String()
+	}
+	return list
+}
+
 // Migrate installs what the configuration wants.
 func (r *Rig) Migrate(t testing.TB) {
 	t.Helper()
@@ -323,7 +345,8 @@ func (r *Rig) Metrics(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+Token(map[string]any{"user_id": 0, "rowfeed_operator": true}))
+	claims := map[string]any{"user_id": 0, "rowfeed_operator": true, "iss": r.Config.Auth.JWT.Issuer}
+	req.Header.Set("Authorization", "Bearer "+Token(claims))
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

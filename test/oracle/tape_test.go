@@ -1,0 +1,159 @@
+package oracle_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"nalar.internal/rowfeed/bridge/change"
+	"nalar.internal/rowfeed/test/oracle"
+)
+
+const epoch = "e1"
+
+// tape is what the router reads the past from: the changes so far, each a transaction of its own, and ticks among them. What
+// lies before a horizon is only in the outbox. Its transactions have the numbers of the changes, from 1.
+type tape struct {
+	changes []*change.Change
+	records []*change.Record
+	ticks   []int // after how many changes
+	horizon int   // the first tick that is in memory, by number
+}
+
+// add puts a change on the tape.
+func (t *tape) add(c *oracle.Change, relations map[*oracle.Table]*change.Relation) {
+	n := uint64(len(t.changes) + 1)
+	at := time.Unix(1_790_000_000, int64(n)*1000)
+	ch := &change.Change{Relation: relations[c.Table], Xid: n, LSN: n, At: at, Old: captured(c.Old), New: captured(c.New), Reason: c.Reason}
+	switch {
+	case c.Reason == "truncated":
+		ch.Op = change.Truncate
+	case c.Reason == "drift":
+		ch.Op = change.Resync
+	case c.Old == nil:
+		ch.Op = change.Insert
+	case c.New == nil:
+		ch.Op = change.Delete
+	default:
+		ch.Op = change.Update
+	}
+	t.changes = append(t.changes, ch)
+	t.records = append(t.records, &change.Record{Relation: ch.Relation, Xid: n, LSN: n, At: at.UnixMicro(), Op: ch.Op})
+}
+
+func captured(row oracle.Row) change.Row {
+	if row == nil {
+		return nil
+	}
+	r := make(change.Row, len(row))
+	for i, v := range row {
+		if !v.Null {
+			r[i] = []byte(v.Raw)
+		}
+	}
+	return r
+}
+
+// tick adds a place after the changes so far, and returns its cursor.
+func (t *tape) tick() string {
+	if n := len(t.changes); t.ticks[len(t.ticks)-1] != n {
+		t.ticks = append(t.ticks, n)
+	}
+	return cursorAt(len(t.changes)).String()
+}
+
+func cursorAt(n int) change.Cursor { return change.Cursor{Epoch: epoch, Xid: uint64(n), Nonce: "x"} }
+
+func markAt(n int) change.Mark {
+	return change.Mark{Cursor: cursorAt(n), Snapshot: &change.Snapshot{Xmin: uint64(n + 1), Xmax: uint64(n + 1)}}
+}
+
+// place is where a change stands.
+func (t *tape) place(n int) change.Place {
+	i, _ := slices.BinarySearch(t.ticks, n+1)
+	return change.Place{Epoch: epoch, Pos: uint64(n + 1), Cursor: cursorAt(t.ticks[i-1]).String()}
+}
+
+// The methods of router.Memory.
+
+func (t *tape) End() uint64 { return uint64(len(t.changes) + 1) }
+
+func (t *tape) Find(c change.Cursor) (m change.Mark, from, newer uint64, ok, foreign bool) {
+	n := int(c.Xid)
+	if c.Epoch != epoch {
+		return m, 0, 0, false, true
+	}
+	if !t.known(c) || n < t.ticks[t.horizon] {
+		return m, 0, 0, false, false
+	}
+	return markAt(n), uint64(n + 1), uint64(n + 1), true, false
+}
+
+func (t *tape) known(c change.Cursor) bool {
+	return c.Nonce == "x" && slices.Contains(t.ticks, int(c.Xid))
+}
+
+func (t *tape) Oldest() (m change.Mark, from uint64, ok bool) {
+	n := t.ticks[t.horizon]
+	return markAt(n), uint64(n + 1), true
+}
+
+func (t *tape) Read(from uint64, dst []*change.Record, places []change.Place) (n int, ok bool) {
+	for at := int(from) - 1; n < len(dst) && at < len(t.records); at++ {
+		dst[n], places[n] = t.records[at], t.place(at)
+		n++
+	}
+	return n, int(from) > t.ticks[t.horizon]
+}
+
+// past is the tape as router.Outbox.
+type past struct{ *tape }
+
+func (p past) Lookup(_ context.Context, cursors []change.Cursor) ([]*change.Mark, error) {
+	marks := make([]*change.Mark, len(cursors))
+	for i, c := range cursors {
+		if p.known(c) {
+			m := markAt(int(c.Xid))
+			marks[i] = &m
+		}
+	}
+	return marks, nil
+}
+
+func (p past) Next(_ context.Context, after change.Mark) (next change.Mark, ok bool, err error) {
+	for _, n := range p.ticks {
+		if n > int(after.Cursor.Xid) {
+			return markAt(n), true, nil
+		}
+	}
+	return next, false, nil
+}
+
+func (p past) Page(_ context.Context, after, until change.Mark, lsn, xid uint64, take func([]*change.Record) bool) (bool, error) {
+	for n := after.Cursor.Xid; n < until.Cursor.Xid; n++ {
+		if r := p.records[n]; r.After(lsn, xid) && !take([]*change.Record{r}) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (p past) Older(_ context.Context, before change.Mark, xid, lsn uint64, n int, take func([]*change.Record) bool) (bool, error) {
+	var list []*change.Record
+	for _, r := range p.records {
+		if before.Snapshot.Over(r.Xid) && cmp.Or(cmp.Compare(r.Xid, xid), cmp.Compare(r.LSN, lsn)) < 0 {
+			list = append([]*change.Record{r}, list...)
+		}
+	}
+	more := len(list) > n
+	if list = list[:min(n, len(list))]; len(list) > 0 {
+		take(list)
+	}
+	return more, nil
+}
+
+func (past) Close(context.Context) {}
+
+var errGone = errors.New("gone")

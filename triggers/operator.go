@@ -1,0 +1,102 @@
+package triggers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"nalar.internal/rowfeed/bridge/change"
+)
+
+// operators is how what operators need stands in a database.
+type operators struct {
+	role    bool // it exists, in this server
+	tables  bool
+	granted bool // the role may call what it has to
+}
+
+// operator is the role, which can't log in, whose members may ask and kick.
+func (t *Target) operator() string { return t.Schema + "_operator" }
+
+// askable are the functions that an operator calls; beside them the bridge calls requested and answer.
+var askable = []string{"ask", "answers"}
+
+// RequestID is what stands for a version of a capture in the outbox row of a request.
+func (c common) RequestID() int { return change.RequestCapture }
+
+// Control is the channel that requests come by.
+func (c common) Control() string { return change.Control }
+
+// ControlNotify is what wakes the nodes.
+func (c common) ControlNotify() string { return c.Schema + ":" + change.Control }
+
+// Requests is how many requests there may be within half a minute.
+func (c common) Requests() int { return 60 }
+
+// Answers is how many nodes may answer a request.
+func (c common) Answers() int { return 200 }
+
+// readOperators reads how it stands.
+func (s *State) readOperators(ctx context.Context, tx pgx.Tx) error {
+	o := &s.operators
+	return tx.QueryRow(ctx, query("inspect_operator"), s.target.Schema, s.target.operator(), askable).Scan(
+		&o.role, &o.tables, &o.granted)
+}
+
+// requests makes the tables of requests and answers.
+func (p *planner) requests() {
+	if p.operators.tables {
+		return
+	}
+	p.step("create the tables request and answer", noLock, "", p.asOwner(render("operator", p.target.common())))
+}
+
+// letAsk makes the operators' role and lets it ask. Who may not create roles goes without: the bridge's own may ask too.
+func (p *planner) letAsk() {
+	role := p.target.operator()
+	if !p.operators.role && !p.server.superuser && !p.server.createRole {
+		return
+	}
+	if !p.operators.role {
+		p.step("create role "+role+", whose members may ask the bridges and kick sessions", noLock, "",
+			"create role "+ident(role)+" nologin;\n")
+	}
+	if p.operators.granted {
+		return
+	}
+	names := make([]string, len(askable))
+	for i, name := range askable {
+		names[i] = signature(p.target.Schema, name)
+	}
+	p.step("let role "+role+" ask", noLock, "", p.asOwner(fmt.Sprintf(
+		"grant usage on schema %s to %s;\ngrant execute on function %s to %s;\n", ident(p.target.Schema), ident(role),
+		strings.Join(names, ", "), ident(role))))
+}
+
+// arguments are those of the functions that have any.
+var arguments = map[string]string{
+	"ask":       "p_kind text, p_body jsonb",
+	"requested": "p_request uuid",
+	"answer":    "p_request uuid, p_node text, p_body jsonb",
+	"answers":   "p_request uuid",
+}
+
+// signature names one of our functions as statements about it have to.
+func signature(schema, name string) string {
+	return ident(schema, name) + "(" + arguments[name] + ")"
+}
+
+// requestFunctions are what requests and answers go through.
+func (t *Target) requestFunctions() []*function {
+	path := setting{"search_path", "pg_catalog, pg_temp", "pg_catalog, pg_temp"}
+	return []*function{
+		{name: "ask", returns: "uuid", body: render("ask", t.common()),
+			settings: []setting{path, {"lock_timeout", "'2s'", "2s"}}},
+		{name: "requested", returns: "table (kind text, body jsonb, asked_by text)", body: render("requested", t.common()),
+			settings: []setting{path}},
+		{name: "answer", returns: "boolean", body: render("answer", t.common()), settings: []setting{path}},
+		{name: "answers", returns: "table (node text, body jsonb)", body: render("answers", t.common()), settings: []setting{path}},
+	}
+}
