@@ -110,6 +110,7 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	b.sessions, err = session.New(session.Options{
 		Config: cfg, Channels: topics, Log: log,
 		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.who.Identify(ctx, token) },
+		Stale:    func(id *audience.Identity) bool { return b.who.Stale(id) },
 	})
 	if err != nil {
 		return nil, err
@@ -176,6 +177,11 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	for kind := range b.desk.kinds {
 		start(b.desk.run(kind))
+	}
+	if len(b.cfg.Auth.GrantsTables) > 0 && b.who.Renews() {
+		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
+		b.control.renew = r.changed
+		start(r.run)
 	}
 	start(b.control.feed.Run)
 	start(b.keepTime)

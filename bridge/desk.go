@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
+	"nalar.internal/rowfeed/bridge/audience"
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/explain"
 	"nalar.internal/rowfeed/bridge/operate"
@@ -130,12 +131,14 @@ func (d *desk) kick(_ context.Context, _ *pgx.Conn, body []byte) (any, error) {
 		return nil, err
 	}
 	chosen := session.Chosen{Session: k.Session, User: k.User, Issuer: k.Issuer, Tenant: k.Tenant}
-	if k.User != "" {
-		d.b.who.Forget(k.User) // also of a user who has no session now
+	users := map[string]struct{}{}
+	if k.User != "" { // also of a user who has no session now
+		users[audience.UserKey(k.User)] = struct{}{}
 	}
 	for _, s := range d.b.sessions.Find(chosen) {
-		d.b.who.Forget(s.Inspect().User)
+		users[audience.UserKey(s.Inspect().User)] = struct{}{}
 	}
+	d.b.who.Changed(false, users)
 	return operate.Kicked{Sessions: d.b.sessions.Kick(chosen)}, nil
 }
 

@@ -128,7 +128,7 @@ func TestExplainGates(t *testing.T) {
 			if table == "" {
 				table = "task"
 			}
-			settled(t, r, bystander)
+			delivered(t, r, bystander)
 			report := explained(t, r, explain.Question{User: fmt.Sprint(tt.user), Table: table, Key: key})[0]
 			got, text := decided(report)
 			if got != tt.gates || !strings.Contains(text, tt.words) {
@@ -139,8 +139,8 @@ func TestExplainGates(t *testing.T) {
 	}
 }
 
-// settled waits until what was committed has been delivered.
-func settled(t *testing.T, r *rig.Rig, c *rig.Client) {
+// delivered waits until what was committed has been delivered.
+func delivered(t *testing.T, r *rig.Rig, c *rig.Client) {
 	t.Helper()
 	r.Exec(t, `insert into task (id, owner) values (1000000 + (random() * 1000000000)::int, 1)`)
 	for {

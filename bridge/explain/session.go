@@ -183,6 +183,9 @@ func (ev *onNode) queued(out *Session, v *router.View) {
 func (ev *onNode) written(out *Session, s *session.Session, i *session.Info) {
 	before, waits := s.Waits(ev.id)
 	switch {
+	case waits && i.Held:
+		out.gate(Written, No, "It waits in the session's queue until it is known what the user may see now: their grants are being "+
+			"looked up. If that lasts, see the log.")
 	case waits:
 		out.gate(Written, No, "It waits in the session's queue behind %d messages: the client or the network takes them too slowly.", before)
 	case ev.latest && i.Merged.After(ev.at):

@@ -201,6 +201,9 @@ type Client struct {
 	t testing.TB
 }
 
+// Wrap makes a client of a connection that was dialled otherwise.
+func Wrap(t testing.TB, conn *websocket.Conn) *Client { return &Client{conn, t} }
+
 // Limit bounds what a test waits for.
 const Limit = 10 * time.Second
 
