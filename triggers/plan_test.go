@@ -281,14 +281,14 @@ func TestTemporary(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for in, out := range map[string]string{"a": "public|a", "s.t": "s|t", `"s.x"."t""y"`: `s.x|t"y`, "A_b": "public|A_b"} {
-		schema, name, err := splitName(in)
+	for in, out := range map[string]string{"a": "public|a", "s.t": "s|t", `"s.x"."t""y"`: `s.x|t"y`, "A_b": "public|A_b", "größe": "public|größe"} {
+		schema, name, err := change.SplitTable(in)
 		if err != nil || schema+"|"+name != out {
 			t.Errorf("%s: %s|%s %v", in, schema, name, err)
 		}
 	}
 	for _, in := range []string{"", ".", "a.", `"a`, "a.b.c"} {
-		if _, _, err := splitName(in); err == nil {
+		if _, _, err := change.SplitTable(in); err == nil {
 			t.Errorf("%q is taken for a table", in)
 		}
 	}

@@ -1,7 +1,6 @@
 package triggers
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +55,7 @@ func (w *wanted) relation() string { return w.schema + "." + w.name }
 func merge(wants []change.Want) ([]*wanted, error) {
 	var all []*wanted
 	for _, want := range wants {
-		schema, name, err := splitName(want.Table)
+		schema, name, err := change.SplitTable(want.Table)
 		if err != nil {
 			return nil, err
 		}
@@ -101,35 +100,6 @@ func union(a []string, lists ...[]string) []string {
 		}
 	}
 	return out
-}
-
-// splitName splits a table's name as the configuration has it: name, schema.name, or with SQL's double quotes where a
-// part holds a dot. Letters keep their case, without quotes too.
-func splitName(table string) (schema, name string, err error) {
-	parts := []string{""}
-	quoted := false
-	for i := 0; i < len(table); i++ {
-		last := &parts[len(parts)-1]
-		switch c := table[i]; {
-		case c == '"' && quoted && i+1 < len(table) && table[i+1] == '"':
-			*last += `"`
-			i++
-		case c == '"':
-			quoted = !quoted
-		case c == '.' && !quoted:
-			parts = append(parts, "")
-		default:
-			*last += string(c)
-		}
-	}
-	if len(parts) == 1 {
-		parts = []string{"public", parts[0]}
-	}
-	if quoted || len(parts) != 2 || slices.Contains(parts, "") {
-		return "", "", fmt.Errorf("table %q: write it as table or schema.table, with double quotes around a part that "+
-			"holds a dot", table)
-	}
-	return parts[0], parts[1], nil
 }
 
 // nearest returns the candidate that a misspelt name probably means, or "".

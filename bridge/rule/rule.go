@@ -23,7 +23,6 @@
 package rule
 
 import (
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -43,6 +42,7 @@ type Output interface {
 const (
 	FaultCondition = "condition" // the rule's condition failed on a row
 	FaultAudience  = "audience"  // a value of the row can't stand in an audience or a tenant
+	FaultPanic     = "panic"     // applying it panicked: a defect of the program
 	FaultRelation  = "relation"  // what was captured lacks what the rule needs: an older version of the capture
 )
 
@@ -149,10 +149,11 @@ func operationOf(op change.Op) operations {
 	return 0
 }
 
-// tableName returns a table's name with its schema, as relations have it.
+// tableName returns a table's name with its schema, as relations have it: without the quotes that it may be written in.
 func tableName(table string) string {
-	if strings.Contains(table, ".") {
-		return table
+	schema, name, err := change.SplitTable(table)
+	if err != nil {
+		return table // which installing it refuses
 	}
-	return "public." + table
+	return schema + "." + name
 }

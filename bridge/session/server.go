@@ -63,14 +63,15 @@ type Server struct {
 	node       string
 	frameLimit string
 
-	nextID   atomic.Uint64
-	draining atomic.Bool
-	wg       sync.WaitGroup // readers and drains
-	loops    sync.WaitGroup // writers, poller, heartbeat
-	writers  []*writer
-	poller   *poller
-	workers  chan struct{}
-	stopBeat chan struct{}
+	nextID    atomic.Uint64
+	draining  atomic.Bool
+	unchecked atomic.Int64   // when it was last logged that a token could not be checked, unix seconds
+	wg        sync.WaitGroup // readers and drains
+	loops     sync.WaitGroup // writers, poller, heartbeat
+	writers   []*writer
+	poller    *poller
+	workers   chan struct{}
+	stopBeat  chan struct{}
 
 	mu          sync.Mutex
 	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due

@@ -110,6 +110,28 @@ func Load(t testing.TB, text string, environ ...string) *config.Config {
 	return cfg
 }
 
+// Problems returns what is wrong with a configuration text.
+func Problems(t testing.TB, text string, environ ...string) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rowfeed.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Options{Path: path, Environ: append([]string{"PATH="}, environ...)})
+	var found config.Problems
+	if err != nil && !errors.As(err, &found) {
+		t.Fatal(err)
+	}
+	if cfg != nil {
+		found = append(found, cfg.Validate()...)
+	}
+	list := make([]string, len(found))
+	for i, p := range found {
+		list[i] = p.String()
+	}
+	return list
+}
+
 // Migrate installs what the configuration wants.
 func (r *Rig) Migrate(t testing.TB) {
 	t.Helper()
@@ -178,12 +200,15 @@ func FreeAddress(t testing.TB) string {
 }
 
 // Token signs the claims, with an hour to live unless they have an exp.
-func Token(claims map[string]any) string {
+func Token(claims map[string]any) string { return Sign(claims, Secret) }
+
+// Sign does so with another issuer's secret.
+func Sign(claims map[string]any, secret string) string {
 	c := jwt.MapClaims{"exp": time.Now().Add(time.Hour).Unix()}
 	for k, v := range claims {
 		c[k] = v
 	}
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(Secret))
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
 	if err != nil {
 		panic(err)
 	}
@@ -320,7 +345,8 @@ func (r *Rig) Metrics(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+Token(map[string]any{"user_id": 0, "rowfeed_operator": true}))
+	claims := map[string]any{"user_id": 0, "rowfeed_operator": true, "iss": r.Config.Auth.JWT.Issuer}
+	req.Header.Set("Authorization", "Bearer "+Token(claims))
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
