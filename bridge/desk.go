@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/audience"
@@ -26,6 +27,7 @@ type desk struct {
 	inbox  map[string]chan string // ids of requests
 	asking chan struct{}          // bounds how many of this node's own are under way: each holds a connection
 	schema string
+	asked  *prometheus.CounterVec
 }
 
 const (
@@ -37,7 +39,10 @@ const (
 )
 
 func newDesk(b *Bridge) *desk {
-	d := &desk{b: b, inbox: map[string]chan string{}, asking: make(chan struct{}, maxAsking), schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize()}
+	d := &desk{
+		b: b, inbox: map[string]chan string{}, asking: make(chan struct{}, maxAsking), asked: b.metrics.Requests(),
+		schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize(),
+	}
 	d.kinds = map[string]func(context.Context, *pgx.Conn, []byte) (any, error){
 		operate.KindKick: d.kick, operate.KindExplain: d.explain,
 	}
@@ -59,6 +64,7 @@ func (d *desk) hear(c *change.Change) {
 	select {
 	case inbox <- string(c.New[0]):
 	default:
+		d.asked.WithLabelValues(string(c.New[1]), "dropped").Inc()
 		d.b.log.Warn("an operator's request is not answered: too many wait", zap.String("kind", string(c.New[1])))
 	}
 }
@@ -104,9 +110,11 @@ func (d *desk) serve(ctx context.Context, id string) error {
 	answer, err := do(ctx, conn.Conn(), []byte(body))
 	d.b.log.Info("answered an operator", zap.String("does", kind), zap.String("role", who), zap.String("request", id),
 		zap.Error(err))
+	result := "answered"
 	if err != nil {
-		answer = operate.Failed{Error: err.Error()}
+		answer, result = operate.Failed{Error: err.Error()}, "failed"
 	}
+	d.asked.WithLabelValues(kind, result).Inc()
 	text, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)

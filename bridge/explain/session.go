@@ -53,7 +53,8 @@ func (s *search) sessions(r *Rule, found *source.Found, t *rule.Trace) {
 	if len(r.Sessions) > 0 {
 		return
 	}
-	r.gate(Grants, Unknown, "What the user holds by claims of a token is known only from their live sessions, and there are none on this node.")
+	r.gate(Grants, Unknown, "What the user holds by claims of a token is known only from their live sessions, "+
+		"and there are none on this node.")
 	remembered := "since this node began"
 	if !since.IsZero() {
 		remembered = "since " + clock(since)
