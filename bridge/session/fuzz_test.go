@@ -20,34 +20,38 @@ import (
 	"nalar.internal/rowfeed/config"
 )
 
-// desk makes a server that no network leads to, and a session that is connected to nothing: what it would send stays in
-// its queue.
-func desk(t testing.TB, known bool) *Session {
+// desk makes a server that no network leads to.
+func desk(t testing.TB) *Server {
 	t.Helper()
 	cfg := &config.Config{Auth: config.Auth{Deadline: time.Minute}, Server: config.Server{
 		MaxConnections: 100, MaxConnectionsPerUser: 100, MaxConnectionsPerAddress: 100, MaxSubscriptions: 3, FramesPerSecond: 1000,
 	}}
-	var srv *Server
 	fields := map[string]bool{"id": true, "n": true}
 	channel := router.NewChannel("c", true, true, func() {})
-	identify := func(_ context.Context, token string) (*audience.Identity, error) {
-		if token != "good" {
-			return nil, &audience.Refusal{Reason: "refused"}
-		}
-		return &audience.Identity{User: "1", Expires: time.Now().Add(time.Hour), Grants: []string{change.Scope("", "user:1")}}, nil
-	}
 	srv, err := New(Options{
-		Config: cfg, Log: zap.NewNop(), Identify: identify,
+		Config: cfg, Log: zap.NewNop(), Identify: onlyGood,
 		Channels: map[string]Channel{"c": {Router: channel, Fields: map[string]map[string]bool{"": fields, "rows": fields}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(srv.poller.release)
+	return srv
+}
+
+func onlyGood(_ context.Context, token string) (*audience.Identity, error) {
+	if token != "good" {
+		return nil, &audience.Refusal{Reason: "refused"}
+	}
+	return &audience.Identity{User: "1", Expires: time.Now().Add(time.Hour), Grants: []string{change.Scope("", "user:1")}}, nil
+}
+
+// seat makes a session that is connected to nothing: what it would send stays in its queue.
+func (srv *Server) seat(known bool) *Session {
 	s := &Session{srv: srv, slot: -1}
 	srv.register(s)
 	if known {
-		who, _ := identify(t.Context(), "good")
+		who, _ := onlyGood(context.Background(), "good")
 		s.become(who)
 	}
 	return s
@@ -129,11 +133,12 @@ func FuzzFrame(f *testing.F) {
 		f.Add([]byte(seed), true)
 		f.Add([]byte(seed), false)
 	}
+	srv := desk(f)
 	f.Fuzz(func(t *testing.T, b []byte, known bool) {
 		if !utf8.Valid(b) {
 			return // such never come so far
 		}
-		s := desk(t, known)
+		s := srv.seat(known)
 		defer s.kill()
 		for range 2 {
 			was := s.identity() != nil
@@ -165,11 +170,12 @@ func FuzzWire(f *testing.F) {
 	} {
 		f.Add(seed, len(seed)/2)
 	}
+	srv := desk(f)
 	f.Fuzz(func(t *testing.T, wire []byte, cut int) {
 		if len(wire) > 64<<10 {
 			return
 		}
-		s := desk(t, true)
+		s := srv.seat(true)
 		local, remote := net.Pipe()
 		s.nc = local
 		in := anEngine()

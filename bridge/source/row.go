@@ -49,7 +49,7 @@ func decode(raw [][]byte, c *change.Change, rows *[2]change.Row) (identity, int3
 		xid: binary.BigEndian.Uint64(raw[colXid]),
 		lsn: binary.BigEndian.Uint64(raw[colLSN]),
 		//nolint:gosec // the two have the same bits: the wire has a signed number
-		at:  int64(binary.BigEndian.Uint64(raw[colAt])) + postgresEpoch,
+		at: int64(binary.BigEndian.Uint64(raw[colAt])) + postgresEpoch,
 	}
 	c.Xid, c.LSN, c.At = id.xid, id.lsn, time.UnixMicro(id.at).UTC()
 	c.Depth = int16(binary.BigEndian.Uint16(raw[colDepth])) //nolint:gosec // likewise
@@ -80,7 +80,7 @@ func textArray(b []byte, reuse *change.Row) (change.Row, error) {
 	if binary.BigEndian.Uint32(b) != 1 || len(b) < 20 {
 		return nil, errRow
 	}
-	n := int(int32(binary.BigEndian.Uint32(b[12:]))) //nolint:gosec // likewise; negative is refused below
+	n := int(int32(binary.BigEndian.Uint32(b[12:]))) //nolint:gosec // likewise; of a negative number there is nothing
 	b = b[20:]
 	for range n {
 		if len(b) < 4 {

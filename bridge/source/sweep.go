@@ -406,7 +406,8 @@ func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, raw [][]b
 // appendXids appends the binary form of an xid8[].
 func appendXids(b []byte, xids []uint64) []byte {
 	const xid8 = 5069
-	for _, v := range []uint32{1, 0, xid8, uint32(len(xids)), 1} { //nolint:gosec // transactions in progress, as many as a server has connections
+	//nolint:gosec // transactions in progress, as many as a server has connections
+	for _, v := range []uint32{1, 0, xid8, uint32(len(xids)), 1} {
 		b = binary.BigEndian.AppendUint32(b, v)
 	}
 	for _, x := range xids {
