@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +19,7 @@ type carrier struct {
 	channel *channel
 	log     *zap.Logger
 	metrics *operate.Metrics
-	logged  atomic.Int64 // when a fault was last logged, unix seconds
+	faults  faultLog
 }
 
 // Change implements source.Handler.
@@ -44,15 +43,10 @@ func (c *carrier) Event(e *change.Event) { c.channel.router.Route(e) }
 // Notice implements rule.Output.
 func (c *carrier) Notice(n change.Notice) { c.channel.router.Notify(n) }
 
-// Fault implements rule.Output: every one is counted, one a second is logged.
+// Fault implements rule.Output.
 func (c *carrier) Fault(f rule.Fault) {
-	c.metrics.Fault(f.Channel, f.Kind)
-	now := time.Now().Unix()
-	if c.logged.Swap(now) == now {
-		return
-	}
-	c.log.Warn("rule not applied to a change", zap.String("channel", f.Channel), zap.String("table", f.Table),
-		zap.String("event", f.Event), zap.Int("rule", f.Rule), zap.String("kind", f.Kind), zap.Error(f.Err))
+	c.metrics.Fault(f)
+	c.faults.note(c.log, f, time.Now())
 }
 
 // replay brings the channel's subscribers up to what is live until ctx ends.

@@ -23,16 +23,20 @@ type desk struct {
 	b      *Bridge
 	kinds  map[string]func(ctx context.Context, conn *pgx.Conn, body []byte) (any, error)
 	inbox  map[string]chan string // ids of requests
+	asking chan struct{}          // bounds how many of this node's own are under way: each holds a connection
 	schema string
 }
 
 const (
 	deskRoom = 64               // requests of a kind that may wait
 	deskTime = 10 * time.Second // for each
+
+	maxAsking = 2
+	maxAnswer = 900 << 10 // bytes; jsonb's text has more spaces, and may be 1 MiB
 )
 
 func newDesk(b *Bridge) *desk {
-	d := &desk{b: b, inbox: map[string]chan string{}, schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize()}
+	d := &desk{b: b, inbox: map[string]chan string{}, asking: make(chan struct{}, maxAsking), schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize()}
 	d.kinds = map[string]func(context.Context, *pgx.Conn, []byte) (any, error){
 		operate.KindKick: d.kick, operate.KindExplain: d.explain,
 	}
@@ -106,6 +110,9 @@ func (d *desk) serve(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}
+	if len(text) > maxAnswer {
+		text, _ = json.Marshal(operate.Failed{Error: "the answer is too long: ask for fewer changes, or for one event"})
+	}
 	_, err = conn.Exec(ctx, "select "+d.schema+".answer($1::text::uuid, $2, $3::text::jsonb)", id, d.b.sessions.Node(), string(text))
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)
@@ -157,12 +164,18 @@ func (b *Bridge) position(channel string, xid, lsn uint64, at time.Time) (pos ui
 	return 0, false
 }
 
-// ask puts an operator's request to every node.
+// ask puts an operator's request to every node, on a connection of its own: the pool's are for those who log in.
 func (b *Bridge) ask(ctx context.Context, kind string, body any) (*operate.Replies, error) {
-	conn, err := b.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask the bridges: the database does not answer: %w", err)
+	select {
+	case b.desk.asking <- struct{}{}:
+		defer func() { <-b.desk.asking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	defer conn.Release()
-	return operate.Ask(ctx, conn.Conn(), b.cfg.Database.Schema, kind, body)
+	conn, err := b.dedicated("rowfeed operator")(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the bridges: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return operate.Ask(ctx, conn, b.cfg.Database.Schema, kind, body)
 }

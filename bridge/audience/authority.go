@@ -167,12 +167,3 @@ func (a *Authority) lookUp(ctx context.Context, issuer, user string) (*person, e
 	}
 	return a.directory.person(ctx, issuer, user)
 }
-
-// repeated warns, once a template, that a grant comes from the token and from the query: what the database takes away
-// the token keeps alive until it expires.
-func (a *Authority) repeated(t *template) {
-	t.repeats.Do(func() {
-		a.log.Warn("a template makes a grant that auth.grants_query makes too: a user who loses it in the database keeps it "+
-			"until the token expires: remove the template", zap.String("key", t.key), zap.String("template", t.source))
-	})
-}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"go.uber.org/zap"
 )
 
 // own is what a token says of its user by itself. It is merged with the queries' answer, and again when that changes, so
@@ -63,11 +64,9 @@ func (a *Authority) merge(o *own, p *person) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.noteRepeated(o, p)
 	grants := slices.Clone(p.grants)
 	for _, c := range o.grants {
-		if slices.ContainsFunc(c.grants, func(g string) bool { return slices.Contains(p.grants, g) }) {
-			a.repeated(c.template)
-		}
 		grants = append(grants, c.grants...)
 	}
 	if len(grants) > maxGrants {
@@ -99,4 +98,30 @@ func (o *own) tenantWith(p *person) (string, error) {
 		return "", refuse("tenant is not the user's")
 	}
 	return o.tenant, nil
+}
+
+// noteRepeated warns, once a template, that a grant comes from the token and from the query: what the database takes away
+// the token keeps alive until it expires.
+func (a *Authority) noteRepeated(o *own, p *person) {
+	if len(p.grants) == 0 {
+		return
+	}
+	var queried map[string]bool
+	for _, c := range o.grants {
+		if c.template.repeats.Load() {
+			continue
+		}
+		if queried == nil {
+			queried = make(map[string]bool, len(p.grants))
+			for _, g := range p.grants {
+				queried[g] = true
+			}
+		}
+		if !slices.ContainsFunc(c.grants, func(g string) bool { return queried[g] }) || c.template.repeats.Swap(true) {
+			continue
+		}
+		a.log.Warn("a template makes a grant that auth.grants_query makes too: a user who loses it in the database keeps it "+
+			"until the token expires: remove the template",
+			zap.String("key", c.template.key), zap.String("template", c.template.source))
+	}
 }

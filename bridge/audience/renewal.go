@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -37,10 +38,13 @@ type Answer struct {
 const (
 	pipelines = 3   // connections: one of the pool's is left for those who log in
 	segment   = 100 // users whose queries are sent before the first answer is read
+
+	segmentLimit = time.Second // for their answers
 )
 
 // LookUp asks anew about the users of identities, in few round trips: an answer for each, in their order. A query that
-// fails for one user concerns no other; one that hangs, those who are asked after it, until ctx ends.
+// fails for one user concerns no other; one that hangs, the few who are asked after it: no answer is waited for longer than
+// a second.
 func (a *Authority) LookUp(ctx context.Context, ids []*Identity) []Answer {
 	answers := make([]Answer, len(ids))
 	d := a.directory
@@ -98,6 +102,8 @@ func (d *directory) askMany(ctx context.Context, pool *pgxpool.Pool, ids []*Iden
 	conn, err := pool.Acquire(ctx)
 	if err == nil {
 		defer conn.Release()
+		ctx, cancel := context.WithTimeout(ctx, segmentLimit)
+		defer cancel()
 		err = d.pipeline(ctx, conn, ids, answers, asOf)
 	}
 	if err == nil {

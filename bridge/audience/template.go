@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,7 +18,7 @@ type template struct {
 	source  string
 	key     string // of the configuration
 	parts   []part
-	repeats sync.Once // told that the grants query makes the same grant
+	repeats atomic.Bool // told that the grants query makes the same grant
 }
 
 // part is literal text or the path of a claim.

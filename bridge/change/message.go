@@ -1,6 +1,7 @@
 package change
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync/atomic"
 )
@@ -78,6 +79,30 @@ func (m *Message) Frame() []byte { return m.buf[m.start:] }
 
 // Payload returns the JSON text. Not to be changed.
 func (m *Message) Payload() []byte { return m.buf[maxHeader:] }
+
+// Boundary returns where, at or after a position above 0 of what goes to the wire, a frame of it ends, or as a stream an
+// event: what a connection can go on from.
+func (m *Message) Boundary(at int, stream bool) int {
+	wire := m.Frame()
+	if stream {
+		wire = m.Stream()
+	}
+	switch {
+	case m.count == 1:
+		return len(wire)
+	case stream:
+		if i := bytes.Index(wire[at-1:], []byte("\n\n")); !bytes.HasSuffix(wire[:at], []byte("\n\n")) && i >= 0 {
+			return at - 1 + i + 2
+		}
+		return at
+	}
+	end := 0
+	for end < at {
+		_, _, rest := splitFrame(wire[end:])
+		end = len(wire) - len(rest)
+	}
+	return end
+}
 
 // putHeader writes the frame header just before the payload and returns where the frame begins.
 func putHeader(buf []byte, first byte) int {

@@ -9,6 +9,7 @@ package explain
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -149,28 +150,31 @@ func stops(gates []Gate) bool {
 	return false
 }
 
-// decides returns the first gate that did not say yes, else the last, and how many said yes.
-func decides(gates []Gate) (Gate, int) {
-	for i, g := range gates {
-		if g.Verdict != Yes {
-			return g, i
+// order is that of the gates.
+var order = []string{Captured, Matched, Condition, Audience, Move, Grants, Subscribed, Queued, Written}
+
+// decides returns the gate that decides: the first that said no, else the first that is not known, else the last.
+func decides(gates []Gate) Gate {
+	for _, v := range []Verdict{No, Unknown} {
+		if i := slices.IndexFunc(gates, func(g Gate) bool { return g.Verdict == v }); i >= 0 {
+			return gates[i]
 		}
 	}
-	return gates[len(gates)-1], len(gates)
+	return gates[len(gates)-1]
 }
 
-// conclude finds the gate that decided: of several sessions that of the one that the event came farthest with.
+// conclude finds the gate that decided: of several sessions that of the one with which the event came farthest.
 func (r *Rule) conclude() {
-	best, far := decides(r.Gates)
-	if best.Verdict == Yes {
-		for _, s := range r.Sessions {
-			if g, n := decides(s.Gates); n+len(r.Gates) > far || g.Verdict == Yes {
-				best, far = g, n+len(r.Gates)
-			}
-			if best.Verdict == Yes {
-				break
-			}
+	r.Outcome = decides(r.Gates)
+	far := -1
+	for _, s := range r.Sessions {
+		g := decides(s.Gates)
+		n := slices.Index(order, g.Name)
+		if g.Verdict == Yes {
+			n++
+		}
+		if n > far {
+			r.Outcome, far = g, n
 		}
 	}
-	r.Outcome = best
 }

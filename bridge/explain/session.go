@@ -13,8 +13,11 @@ import (
 	"nalar.internal/rowfeed/bridge/source"
 )
 
-// maxEnded is how many ended sessions a report tells of.
-const maxEnded = 10
+// How many of a user's sessions a report tells of.
+const (
+	maxLive  = 50
+	maxEnded = 10
+)
 
 // onNode is an event on one node.
 type onNode struct {
@@ -38,7 +41,8 @@ func (s *search) sessions(r *Rule, found *source.Found, t *rule.Trace) {
 	ev := &onNode{channel: found.Channel, e: t.Routed, id: t.ID, xid: c.Xid, at: c.At, latest: t.Latest}
 	ev.pos, ev.swept = n.Position(found.Channel, c.Xid, c.LSN, c.At)
 	who := session.Chosen{User: s.q.User, Issuer: s.q.Issuer, Tenant: s.q.Tenant}
-	for _, live := range n.Sessions.Find(who) {
+	open := n.Sessions.Find(who)
+	for _, live := range open[:min(len(open), maxLive)] {
 		r.Sessions = append(r.Sessions, ev.live(live))
 	}
 	past, since := n.Sessions.Past(who)

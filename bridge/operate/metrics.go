@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"nalar.internal/rowfeed/bridge/router"
+	"nalar.internal/rowfeed/bridge/rule"
 	"nalar.internal/rowfeed/bridge/session"
 	"nalar.internal/rowfeed/bridge/source"
 )
@@ -37,7 +38,7 @@ func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.faults = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "rowfeed_rule_faults_total", Help: "Changes that a rule could not be applied to.",
-	}, []string{"channel", "kind"})
+	}, []string{"channel", "table", "event", "rule", "kind"})
 	m.registry.MustRegister(m.faults, m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -53,7 +54,9 @@ func (m *Metrics) Sessions(s *session.Stats) { m.sessions = s }
 func (m *Metrics) Lobby(l *Lobby) { m.lobby = l }
 
 // Fault counts a rule's failure.
-func (m *Metrics) Fault(channel, kind string) { m.faults.WithLabelValues(channel, kind).Inc() }
+func (m *Metrics) Fault(f rule.Fault) {
+	m.faults.WithLabelValues(f.Channel, f.Table, f.Event, strconv.Itoa(f.Rule), f.Kind).Inc()
+}
 
 // Handler serves the metrics in Prometheus's format.
 func (m *Metrics) Handler() http.Handler {

@@ -428,6 +428,6 @@ func (p *Replayer) Notice(n change.Notice) {
 		if r.gone() || p.back || !p.at.due(r) || held != nil && !s.member.holds(held) {
 			continue
 		}
-		s.resync(n)
+		s.resync(n, p.told)
 	}
 }

@@ -61,12 +61,13 @@ type Replayer struct {
 	c     *Channel
 	past  Past
 	at    step
-	parts []*replay     // of the step at hand
-	back  bool          // the step looks back
-	door  door          // of the outbox
-	last  change.Cursor // after which there was no place
-	dry   string        // when this was what had been settled
-	after change.Mark   // before the page at hand
+	parts []*replay       // of the step at hand
+	back  bool            // the step looks back
+	told  map[notice]bool // in the step
+	door  door            // of the outbox
+	last  change.Cursor   // after which there was no place
+	dry   string          // when this was what had been settled
+	after change.Mark     // before the page at hand
 
 	records [stepChanges]*change.Record
 	places  [stepChanges]change.Place
@@ -147,6 +148,9 @@ func (p *Replayer) find() {
 // begin makes the list of those that take part in a step, and finds out whose messages may carry a cursor.
 func (p *Replayer) begin(list []*replay) []*replay {
 	p.at.sent = 0
+	if clear(p.told); p.told == nil {
+		p.told = map[notice]bool{}
+	}
 	list = slices.DeleteFunc(list, func(r *replay) bool {
 		if r.sub.member.stalled && (r.stage == reading || r.stage == paging) {
 			r.full = true // also one that came later, and could go live before the others are through

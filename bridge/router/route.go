@@ -82,6 +82,7 @@ func (c *Channel) Flush(next uint64) {
 	c.mu.Lock()
 	c.flush()
 	c.pos, c.nth = next, 0
+	clear(c.told)
 	c.mu.Unlock()
 	c.wake()
 }
@@ -191,7 +192,7 @@ func (c *Channel) Notify(n change.Notice) {
 			if n.Resource == "" {
 				s.since = nil // something is missing of what it brought
 			}
-			s.resync(n)
+			s.resync(n, c.told)
 		}
 	}
 }
@@ -215,9 +216,14 @@ func (c *Channel) concerned(n change.Notice) map[*name]bool {
 	return held
 }
 
-// resync passes a notice on where it is for the subscription.
-func (s *Subscription) resync(n change.Notice) {
-	if n.Resource == "" || s.req.Resource == "" || s.req.Resource == n.Resource {
+// resync passes a notice on where it is for the subscription, and it has not been told the same: thousands of them would
+// fill its queue.
+func (s *Subscription) resync(n change.Notice, told map[notice]bool) {
+	if n.Resource != "" && s.req.Resource != "" && s.req.Resource != n.Resource {
+		return
+	}
+	if key := (notice{s, n.Resource, n.Reason}); !told[key] {
+		told[key] = true
 		s.member.sink.Resync(n, s.req.Ref)
 	}
 }

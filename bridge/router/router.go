@@ -100,6 +100,13 @@ type Subscription struct {
 	first   uint64           // position of the first change that was routed after it was registered
 }
 
+// notice is what a subscription, or a replay, is told once of many changes that are there together: whoever then fetches
+// afresh has them all.
+type notice struct {
+	sub              *Subscription
+	resource, reason string
+}
+
 // Channel is the subscription index of one channel.
 type Channel struct {
 	name    string
@@ -126,6 +133,7 @@ type Channel struct {
 	outbox  chan struct{} // likewise for its reader of the outbox
 	seq     uint64
 	touched []*member
+	told    map[notice]bool // in the sweep at hand
 	topic   []byte
 	run     run
 
@@ -146,7 +154,7 @@ func NewChannel(channel string, anyTenant, tenants bool, wake func()) *Channel {
 		name: channel, any: anyTenant, tenants: tenants, rules: channels.Add(1) << 16, wake: wake,
 		topics: map[string]*name{}, grants: map[string]*name{},
 		index: map[place][]entry{}, past: map[place][]entry{}, members: map[Sink]*member{},
-		replays: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
+		told: map[notice]bool{}, replays: make(chan struct{}, 1), outbox: make(chan struct{}, 1),
 	}
 }
 

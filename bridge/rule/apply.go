@@ -2,6 +2,9 @@ package rule
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"nalar.internal/rowfeed/bridge/change"
@@ -62,7 +65,7 @@ func (ch *Channel) Apply(at change.Place, c *change.Change, out Output) {
 		case !whole:
 			s.lacking(r, errWidth)
 		default:
-			s.apply(r, moved)
+			s.isolated(r, moved)
 		}
 	}
 	s.release()
@@ -101,6 +104,40 @@ func (s *state) lacking(b *bound, err error) {
 
 func (s *state) fault(r *rule, kind string, err error) {
 	s.out.Fault(Fault{Channel: r.channel, Table: r.table, Event: r.event, Rule: r.number, Kind: kind, Err: err})
+}
+
+// isolated has a panic, which is a defect of the program, concern one rule: the others of the change go on.
+func (s *state) isolated(b *bound, moved bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(b, v)
+		}
+	}()
+	s.apply(b, moved)
+}
+
+// panicked reports a panic to the operator, and to those who hold grants of the forms that the rule's audience has. What
+// it says is left out where it may hold a value of the row.
+func (s *state) panicked(b *bound, v any) {
+	why := fmt.Errorf("panic of type %T at:\n%s", v, debug.Stack())
+	if err, ok := v.(runtime.Error); ok {
+		why = fmt.Errorf("panic: %w at:\n%s", err, debug.Stack())
+	}
+	s.fault(b.rule, FaultPanic, why)
+	defer func() { _ = recover() }() // whatever was broken may be so still: the operator knows
+	s.unknown = s.unknown[:0]
+	for _, row := range []change.Row{s.change.Old, s.change.New} {
+		if row == nil {
+			continue
+		}
+		scope, err := s.tenant(b, row, nil)
+		for _, t := range b.rule.audience {
+			if err == nil && len(scope) > 0 {
+				s.unknown = union(s.unknown, []string{string(scope) + t.start()})
+			}
+		}
+	}
+	s.ruleError(b.rule, nil)
 }
 
 // apply evaluates one rule; moved tells that an update changed the key.

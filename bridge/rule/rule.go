@@ -42,6 +42,7 @@ type Output interface {
 const (
 	FaultCondition = "condition" // the rule's condition failed on a row
 	FaultAudience  = "audience"  // a value of the row can't stand in an audience or a tenant
+	FaultPanic     = "panic"     // applying it panicked: a defect of the program
 	FaultRelation  = "relation"  // what was captured lacks what the rule needs: an older version of the capture
 )
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"nalar.internal/rowfeed/bridge/audience"
-	"nalar.internal/rowfeed/bridge/change"
 )
 
 // expiryNotice is how long before a token's end the client hears of it.
@@ -54,24 +53,31 @@ func (s *Session) auth(f *clientFrame) {
 	if old == nil {
 		s.stopClock() // the token came in time, however long it takes to check
 	}
-	who, v := s.srv.authenticate(context.Background(), f.Token)
-	switch {
-	case v.code != 0 && old == nil:
-		s.Close(v.code, v.reason)
-	case v.code == closeTryLater:
-		s.fail(f.Ref, errInternal, v.reason)
-	case v.code != 0:
-		s.fail(f.Ref, errForbidden, "token refused: "+v.reason+"; the session goes on with the old one until it expires")
-	case old == nil:
-		if !s.become(who) {
-			s.Close(closeConnectionLimit, "too many connections of this user")
+	if old == nil {
+		who, v := s.srv.login(context.Background(), s, f.Token)
+		if v.code != 0 {
+			s.Close(v.code, v.reason)
 			return
 		}
 		s.welcome(who)
-	case userKey(old) != userKey(who):
-		s.fail(f.Ref, errForbidden, "a session can't change its user: open another connection")
-	default:
-		s.renew(old, who)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), identifyTimeout)
+	defer cancel()
+	for fresh := false; !fresh; {
+		who, v := s.srv.authenticate(ctx, f.Token)
+		switch {
+		case v.code == closeTryLater:
+			s.fail(f.Ref, errInternal, v.reason)
+			return
+		case v.code != 0:
+			s.fail(f.Ref, errForbidden, "token refused: "+v.reason+"; the session goes on with the old one until it expires")
+			return
+		case userKey(old) != userKey(who):
+			s.fail(f.Ref, errForbidden, "a session can't change its user: open another connection")
+			return
+		}
+		fresh = s.renew(who)
 	}
 }
 
@@ -93,34 +99,20 @@ func (s *Session) welcome(who *audience.Identity) {
 	s.mu.Unlock()
 }
 
-// renew goes on with a fresh token. Where it changes what may be seen, what was delivered may be older than that, and
-// what still waits was judged by the grants that are gone.
-func (s *Session) renew(old, who *audience.Identity) {
+// renew goes on with a fresh token; false when what it grants may have changed since that was looked up.
+func (s *Session) renew(who *audience.Identity) bool {
+	s.granting.Lock()
+	defer s.granting.Unlock()
+	if s.srv.isStale(who) {
+		return false
+	}
 	s.mu.Lock()
+	same := slices.Equal(s.who.Grants, who.Grants)
 	s.who = who
 	s.mu.Unlock()
 	s.welcome(who)
-	if slices.Equal(old.Grants, who.Grants) {
-		return
+	if !same {
+		s.regrant(who)
 	}
-	channels := s.channels()
-	for _, c := range channels {
-		c.Regrant(s, who.Grants)
-	}
-	notices := make([]*change.Message, len(channels))
-	for i, c := range channels {
-		s.srv.Stats.Resyncs.Add(1)
-		notices[i] = resyncFrame(change.Notice{Channel: c.Name(), Reason: "grants_changed"}, "")
-	}
-	s.mu.Lock()
-	if s.closing != 0 {
-		notices = nil // nothing may follow the close frame
-	}
-	s.judged = time.Now().UnixMicro()
-	s.q.replaceEvents(notices)
-	kick := s.wantsWriter()
-	s.mu.Unlock()
-	if kick {
-		s.srv.schedule(s, true)
-	}
+	return true
 }

@@ -126,7 +126,7 @@ func TestRenewalDropsWhatWaits(t *testing.T) {
 	s.Send(pongFrame)
 	s.Send(m)
 	s.Send(heartbeatMessage("e:1:x")) // which vouches for it
-	s.renew(s.identity(), &audience.Identity{User: "1", Expires: time.Now().Add(time.Hour)})
+	s.renew(&audience.Identity{User: "1", Expires: time.Now().Add(time.Hour)})
 	s.drain()
 	var got string
 	for !strings.Contains(got, "e:1:x") {

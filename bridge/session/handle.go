@@ -108,6 +108,8 @@ func (s *Session) subscribe(f *clientFrame) {
 
 // enroll makes a subscription; ack, where there is one, answers it.
 func (s *Session) enroll(c Channel, req router.Request, from router.From, ack func(resumed bool) *change.Message) {
+	s.granting.Lock() // the grants are those of the session as long as it is not known by all that it subscribes to
+	defer s.granting.Unlock()
 	grants := s.identity().Grants
 	if from.Past() {
 		s.mu.Lock()

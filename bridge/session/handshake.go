@@ -75,13 +75,10 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v = verdict{closeOrigin, "origin not in server.allowed_origins"}
 	}
 	if v.code == 0 && (token != "" || t.plain()) {
-		who, v = srv.authenticate(r.Context(), token)
+		who, v = srv.login(r.Context(), s, token)
 		if v.code == closeAuthFailed && source == audience.Cookie && !t.plain() {
 			v = verdict{} // the frame that follows may carry a better one
 		}
-	}
-	if v.code == 0 && who != nil && !s.become(who) {
-		who, v = nil, verdict{closeConnectionLimit, "too many connections of this user"}
 	}
 	if v.code == 0 && t.plain() {
 		// Registered before the 101: what happens from now on waits in the queue.
@@ -123,7 +120,7 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, w
 	case who != nil && !s.plain:
 		s.Send(welcomeFrame(s, who))
 	}
-	if !s.begin(who) {
+	if !s.begin() {
 		s.nc.Close() // ended before it had a socket
 		in.give(s, false)
 		return
@@ -141,14 +138,14 @@ func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, w
 }
 
 // begin starts the session's clock and sends what waits since the 101; false when the session has ended already.
-func (s *Session) begin(who *audience.Identity) bool {
+func (s *Session) begin() bool {
 	s.mu.Lock()
 	alive := !s.closed
 	if s.closing == 0 && !s.closed {
-		if who == nil {
+		if s.who == nil {
 			s.setTimer(s.srv.cfg.Auth.Deadline, func() { s.Close(closeAuthTimeout, "no token in time") })
 		} else {
-			s.watchExpiry(who)
+			s.watchExpiry(s.who)
 		}
 	}
 	kick := s.wantsWriter()
@@ -205,26 +202,6 @@ func (srv *Server) admit(s *Session) verdict {
 // serverFull is the one connection_limit that has nothing to do with who is asking.
 const serverFull = "this server has too many connections"
 
-// become makes the session its user's; false when the user has too many of them.
-func (s *Session) become(who *audience.Identity) bool {
-	srv := s.srv
-	key := userKey(who)
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.users[key] >= srv.cfg.Server.MaxConnectionsPerUser {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	srv.users[key]++
-	srv.known(s)
-	s.who = who
-	return true
-}
-
 // authenticate turns a token into an identity or a verdict.
 func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Identity, verdict) {
 	if token == "" {
@@ -240,8 +217,10 @@ func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Id
 	case errors.As(err, &refusal):
 		return nil, verdict{closeAuthFailed, refusal.Reason}
 	}
-	srv.log.Warn("token not checked", zap.Error(err))
-	return nil, verdict{closeTryLater, "the database can't be asked who you are; try again"}
+	if now := time.Now().Unix(); srv.unchecked.Swap(now) != now { // anybody can cause it, by a key that nobody knows yet
+		srv.log.Warn("token not checked", zap.Error(err))
+	}
+	return nil, verdict{closeTryLater, "it can't be found out now who you are; try again"}
 }
 
 // target is what a URL asks for.

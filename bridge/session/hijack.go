@@ -62,6 +62,7 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	head := change.NewRaw(b.Bytes())
 	s.q.items = append([]*change.Message{head}, s.q.items...)
 	s.q.count(head, 1)
+	s.q.opening = true
 	s.attached = true
 	s.mu.Unlock()
 	conn, rw := u.in.connection()
@@ -72,6 +73,7 @@ func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (s *Session) leave() {
 	s.mu.Lock()
 	s.goodbye = true
+	s.dropPaused()
 	if s.closing == 0 {
 		s.closing = 1006
 	}
@@ -104,6 +106,7 @@ func (s *Session) queueControl(frame []byte) {
 			s.overflowLocked()
 		}
 	default:
+		s.dropPaused()
 		s.q.append(m)
 		s.closing = closeNormal
 		if len(frame) >= 4 {

@@ -33,6 +33,8 @@ type queue struct {
 	own      int // of those that are for this session alone
 	sse      bool
 	merged   int64 // when it last dropped what a newer event replaces, microseconds of the Unix epoch; 0: never
+	opening  bool  // the first message is the answer to the handshake, without which nothing else makes sense
+	doomed   bool  // what is with the writer and does not get on the wire is to be dropped, events at least
 }
 
 // wire is what of a message goes into the socket.
@@ -168,9 +170,21 @@ func (q *queue) takeApart(first int) {
 	}
 }
 
-// views appends what waits to bufs, at most max messages, and marks it as being with the writer.
-func (q *queue) views(bufs [][]byte, max int) [][]byte {
+// views appends what waits to bufs, at most max messages, and marks it as being with the writer. While the queue is held
+// that is no more than the rest of a frame that has begun to leave.
+func (q *queue) views(bufs [][]byte, max int, held bool) [][]byte {
+	if held && !q.opening {
+		q.inflight = 0
+		if rest := q.rest(); len(rest) > 0 {
+			q.inflight = 1
+			bufs = append(bufs, rest)
+		}
+		return bufs
+	}
 	n := min(q.len(), max)
+	if held {
+		n = 1
+	}
 	for i := range n {
 		b := q.wire(q.items[q.head+i])
 		if i == 0 {
@@ -184,6 +198,7 @@ func (q *queue) views(bufs [][]byte, max int) [][]byte {
 
 // advance takes n written bytes off the queue and returns how many messages are wholly written now.
 func (q *queue) advance(n int) (written int) {
+	end := q.head + q.inflight
 	q.inflight = 0
 	n += q.offset
 	for q.head < len(q.items) {
@@ -197,8 +212,13 @@ func (q *queue) advance(n int) (written int) {
 		written += m.Count()
 		q.items[q.head] = nil
 		q.head++
+		q.opening = false
 	}
 	q.offset = n
+	if q.doomed {
+		q.doomed = false
+		q.dropDoomed(end)
+	}
 	if q.head == len(q.items) {
 		q.items, q.head, q.offset = q.items[:0], 0, 0
 		if cap(q.items) > keepCapacity {
@@ -210,7 +230,7 @@ func (q *queue) advance(n int) (written int) {
 
 // begun returns the position after what has begun to leave: after a partial frame nothing but its rest may be written.
 func (q *queue) begun() int {
-	if q.inflight == 0 && q.offset > 0 {
+	if q.inflight == 0 && (q.offset > 0 || q.opening) {
 		return q.head + 1
 	}
 	return q.head + q.inflight

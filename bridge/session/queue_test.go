@@ -56,7 +56,7 @@ func TestQueueMergeSparesInflight(t *testing.T) {
 	for range 4 {
 		q.append(message("a", change.Update, change.Whole, true, 10))
 	}
-	views := q.views(nil, 2)
+	views := q.views(nil, 2, false)
 	q.merge()
 	if q.len() != 3 {
 		t.Fatalf("want the two in flight and the newest, got %d", q.len())
@@ -75,7 +75,7 @@ func TestQueueMergeSparesBegun(t *testing.T) {
 		q.append(message("a", change.Update, change.Whole, true, 10))
 	}
 	first := q.items[0]
-	q.views(nil, 2)
+	q.views(nil, 2, false)
 	q.advance(5)
 	q.merge()
 	if q.len() != 2 || q.items[q.head] != first {
@@ -147,7 +147,7 @@ func TestQueueAdvance(t *testing.T) {
 			if rnd.IntN(3) == 0 {
 				continue
 			}
-			views := q.views(nil, 1+rnd.IntN(8))
+			views := q.views(nil, 1+rnd.IntN(8), false)
 			all := bytes.Join(views, nil)
 			n := rnd.IntN(len(all) + 1)
 			got = append(got, all[:n]...)
@@ -175,7 +175,7 @@ func TestQueueTakesApart(t *testing.T) {
 	q.append(join())
 	q.append(join())
 	q.append(join())
-	first := len(q.views(nil, 1)[0])
+	first := len(q.views(nil, 1, false)[0])
 	q.advance(5)
 	q.merge()
 	if got, want := keys(&q), "u0 au0 bu0 "; got != want {
@@ -200,7 +200,7 @@ func TestQueueTakesStreamsApart(t *testing.T) {
 	}
 	q.merge()
 	for q.len() > 0 {
-		q.advance(len(q.views(nil, 1)[0]))
+		q.advance(len(q.views(nil, 1, false)[0]))
 	}
 	if q.bytes != 0 {
 		t.Errorf("an empty queue counts %d bytes", q.bytes)

@@ -43,7 +43,9 @@ type Options struct {
 	Channels map[string]Channel
 	// Identify turns a token into who it is, see audience.Authority.
 	Identify func(ctx context.Context, token string) (*audience.Identity, error)
-	Log      *zap.Logger
+	// Stale tells that what an identity is made of may have changed since; nil: it never does.
+	Stale func(*audience.Identity) bool
+	Log   *zap.Logger
 }
 
 // Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it; ServeEvents is
@@ -54,25 +56,28 @@ type Server struct {
 	cfg        *config.Config
 	channels   map[string]Channel
 	identify   func(ctx context.Context, token string) (*audience.Identity, error)
+	stale      func(*audience.Identity) bool
 	origins    *audience.Origins
 	proxies    []netip.Prefix
 	log        *zap.Logger
 	node       string
 	frameLimit string
 
-	nextID   atomic.Uint64
-	draining atomic.Bool
-	wg       sync.WaitGroup // readers and drains
-	loops    sync.WaitGroup // writers, poller, heartbeat
-	writers  []*writer
-	poller   *poller
-	workers  chan struct{}
-	stopBeat chan struct{}
+	nextID    atomic.Uint64
+	draining  atomic.Bool
+	unchecked atomic.Int64   // when it was last logged that a token could not be checked, unix seconds
+	wg        sync.WaitGroup // readers and drains
+	loops     sync.WaitGroup // writers, poller, heartbeat
+	writers   []*writer
+	poller    *poller
+	workers   chan struct{}
+	stopBeat  chan struct{}
 
 	mu          sync.Mutex
 	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due
 	phase       int
 	users       map[string]int
+	people      map[string][]*Session // by audience.UserKey
 	addresses   map[string]int
 	stragglers  map[string]int
 	strangers   list.List      // of *Session, in the order in which they came
@@ -89,12 +94,12 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	srv := &Server{
-		cfg: o.Config, channels: o.Channels, identify: o.Identify, origins: origins, log: o.Log,
+		cfg: o.Config, channels: o.Channels, identify: o.Identify, stale: o.Stale, origins: origins, log: o.Log,
 		node:       strconv.FormatUint(uint64(rand.Uint32()), 36),
 		frameLimit: strconv.Itoa(o.Config.Server.FramesPerSecond),
 		workers:    make(chan struct{}, readWorkers),
 		stopBeat:   make(chan struct{}),
-		users:      map[string]int{}, addresses: map[string]int{}, stragglers: map[string]int{},
+		users:      map[string]int{}, people: map[string][]*Session{}, addresses: map[string]int{}, stragglers: map[string]int{},
 		strangersOf: map[string]int{},
 	}
 	for _, p := range o.Config.Server.TrustedProxies {
@@ -247,6 +252,7 @@ func (srv *Server) forget(s *Session) {
 	srv.known(s)
 	if who != nil {
 		decrement(srv.users, userKey(who))
+		srv.leavePeople(who, s)
 	}
 	srv.mu.Unlock()
 	if who != nil {

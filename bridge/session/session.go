@@ -55,6 +55,12 @@ type Session struct {
 	phase     int32 // heartbeat bucket and place in it
 	place     int32
 
+	held        uint64     // by which of the server's holds; 0: by none. See regrant.go
+	regranting  bool       // its subscriptions are being given other grants
+	blocked     bool       // a write waits for the socket
+	interrupted bool       // and was told to give up
+	granting    sync.Mutex // held while subscriptions are made, and while grants are replaced; before any router's lock
+
 	stranger *list.Element // of Server.strangers, while it is one; of the server's lock
 }
 
@@ -152,7 +158,7 @@ func (s *Session) overflowLocked() {
 
 // wantsWriter claims the session for a writer where it has none and something waits; s.mu is held.
 func (s *Session) wantsWriter() bool {
-	if s.scheduled || !s.attached || s.closed || s.q.len() == 0 {
+	if s.scheduled || !s.attached || s.closed || s.q.len() == 0 || s.paused() && !s.q.unfinished() {
 		return false
 	}
 	s.scheduled = true
@@ -187,6 +193,7 @@ func (s *Session) closeLocked(code int, reason string) {
 		return
 	}
 	s.closing, s.why = code, reason
+	s.dropPaused()
 	if code == closeSlowConsumer {
 		s.q.cut()
 	}

@@ -51,7 +51,7 @@ func (srv *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		q: queue{sse: true},
 	}
 	srv.register(s)
-	who, err := srv.openStream(w, r, s, c)
+	err = srv.openStream(w, r, s, c)
 	if err == nil {
 		err = s.attach(w)
 	}
@@ -62,7 +62,7 @@ func (srv *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	srv.Stats.Accepted.Add(1)
-	if !s.begin(who) {
+	if !s.begin() {
 		s.nc.Close() // ended before it had a socket
 		return
 	}
@@ -119,22 +119,19 @@ func encoded(r *http.Request) bool {
 }
 
 // openStream finds out who asks and subscribes: what happens from now on waits in the queue.
-func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session, c call) (*audience.Identity, error) {
+func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session, c call) error {
 	if v := srv.admit(s); v.code != 0 {
-		return nil, v.refusal(true)
+		return v.refusal(true)
 	}
-	who, v := srv.authenticate(r.Context(), c.token)
+	who, v := srv.login(r.Context(), s, c.token) // before the body is read, which may take its time
 	if v.code != 0 {
-		return nil, v.refusal(c.token != "")
-	}
-	if !s.become(who) { // before the body is read, which may take its time
-		return nil, verdict{closeConnectionLimit, "too many connections of this user"}.refusal(true)
+		return v.refusal(c.token != "")
 	}
 	var wanted []clientFrame
 	if !s.plain {
 		var err error
 		if wanted, err = readSubscriptions(w, r); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if s.plain {
@@ -142,11 +139,11 @@ func (srv *Server) openStream(w http.ResponseWriter, r *http.Request, s *Session
 		if !c.from.Past() {
 			s.nameStream(map[string]*change.Message{})
 		}
-		return who, nil
+		return nil
 	}
 	s.Send(welcomeFrame(s, who))
 	s.subscribeAll(wanted)
-	return who, nil
+	return nil
 }
 
 // streamCursor returns where a GET goes on from: Last-Event-ID is what an EventSource has heard last, and newer than
@@ -195,6 +192,7 @@ func (s *Session) attach(w http.ResponseWriter) error {
 	head := change.NewRaw(b.Bytes())
 	s.q.items = append([]*change.Message{head}, s.q.items...)
 	s.q.count(head, 1)
+	s.q.opening = true
 	s.attached = true
 	s.mu.Unlock()
 	return nil

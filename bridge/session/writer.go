@@ -117,7 +117,7 @@ func (w *writer) run() {
 func (p *pen) flush(s *Session) {
 	s.mu.Lock()
 	for {
-		p.bufs = s.q.views(p.bufs[:0], maxBatch)
+		p.bufs = s.q.views(p.bufs[:0], maxBatch, s.paused())
 		if len(p.bufs) == 0 || s.closed {
 			s.finishWrite()
 			return
@@ -172,42 +172,48 @@ func (s *Session) finishWrite() {
 const stallTimeout = 30 * time.Second
 
 // drain writes in a goroutine of its own until nothing waits: where the socket is full, under TLS, and on systems
-// without the non-blocking path.
+// without the non-blocking path. It gives up when no byte moved for stallTimeout.
 func (s *Session) drain() {
 	var bufs [][]byte
+	s.mu.Lock()
 	for {
-		s.mu.Lock()
-		bufs = s.q.views(bufs[:0], maxBatch)
+		bufs = s.q.views(bufs[:0], s.drainBatch(), s.paused())
 		if len(bufs) == 0 || s.closed {
+			s.nc.SetWriteDeadline(time.Time{}) // once past, it would fail the next non-blocking write too
 			s.finishWrite()
 			return
 		}
+		s.nc.SetWriteDeadline(time.Now().Add(stallTimeout))
+		s.blocked = true
 		s.mu.Unlock()
-		n, err := s.writeAll(bufs)
+		vec := net.Buffers(append([][]byte(nil), bufs...))
+		n, err := vec.WriteTo(s.nc)
 		s.mu.Lock()
-		s.wrote(n)
+		s.blocked = false
+		s.wrote(int(n))
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() && (n > 0 || s.interrupted) {
+			err = nil // slow, but moving; or told to look again
+		}
+		s.interrupted = false
 		s.feed()
-		s.mu.Unlock()
 		if err != nil {
+			s.mu.Unlock()
 			s.kill()
 			return
 		}
 	}
 }
 
-// writeAll writes bufs, giving up when no byte moved for stallTimeout. It leaves no deadline behind: once past, it
-// would fail the next non-blocking write too.
-func (s *Session) writeAll(bufs [][]byte) (int, error) {
-	defer s.nc.SetWriteDeadline(time.Time{})
-	vec := net.Buffers(append([][]byte(nil), bufs...))
-	total := 0
-	for {
-		s.nc.SetWriteDeadline(time.Now().Add(stallTimeout))
-		n, err := vec.WriteTo(s.nc)
-		total += int(n)
-		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() && n > 0 {
-			continue // slow, but moving
-		}
-		return total, err
+// drainBatch is how many messages drain writes at once. A write that can't be interrupted has no more than one.
+func (s *Session) drainBatch() int {
+	if s.interruptible() {
+		return maxBatch
 	}
+	return 1
+}
+
+// interruptible tells whether a write may end by its deadline and be gone on with: TLS could not.
+func (s *Session) interruptible() bool {
+	_, ok := s.nc.(*net.TCPConn)
+	return ok
 }

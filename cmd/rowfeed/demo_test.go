@@ -120,6 +120,7 @@ func TestDemo(t *testing.T) { // not parallel: it looks at what is left behind
 	t.Run("strangers", func(t *testing.T) { demoStrangersTest(t, stranger, visitors["clerk"]) })
 	t.Run("lists", func(t *testing.T) { demoListsTest(t, visitors) })
 	t.Run("decision", func(t *testing.T) { demoDecisionTest(t, visitors) })
+	t.Run("rights", func(t *testing.T) { demoRightsTest(t, visitors["clerk"], visitors["approver"]) })
 	t.Run("update", func(t *testing.T) { demoUpdateTest(t, visitors, setup.Socket) })
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -201,7 +202,7 @@ func demoListsTest(t *testing.T, visitors map[string]demoVisitor) {
 			}
 		}
 		for _, l := range levels {
-			place := demoPlace{ID: strconv.FormatInt(l.Warehouse, 10), Name: l.Place}
+			place := demoNamed{ID: strconv.FormatInt(l.Warehouse, 10), Name: l.Place}
 			if !slices.Contains(v.user.Warehouses, place) {
 				t.Errorf("%s sees %+v", role, l)
 			}

@@ -52,7 +52,7 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		var company, author int64
 		err := row.Scan(&d.ID, &d.Label, &d.Value, &company, &author)
 		d.SeenBy = s.who(func(p *demoPerson) bool {
-			return p.company == company && (p.key == author || slices.Contains(p.groups, "finance-approver"))
+			return p.company == company && (p.key == author || s.rights.decides(p, requestTable))
 		})
 		return d, err
 	})
@@ -67,7 +67,7 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		var company, place int64
 		err := row.Scan(&d.ID, &d.Label, &d.Value, &company, &place)
 		d.SeenBy = s.who(func(p *demoPerson) bool {
-			return p.company == company && (slices.Contains(p.places, place) || slices.Contains(p.groups, "purchasing"))
+			return p.company == company && (s.rights.keeps(p, place) || s.rights.decides(p, orderTable))
 		})
 		return d, err
 	})
@@ -143,16 +143,22 @@ func (s *demoServer) run(ctx context.Context, table, column string, id int64, va
 		return nil, err
 	}
 	return map[string]any{"rows": 1, "changed": !same, "txid": txid,
-		"ms": float64(time.Since(begin).Microseconds()) / 1000}, nil
+		"ms": milliseconds(time.Since(begin))}, nil
 }
 
 // countFromNow makes the counter of committed changes start here.
 func (s *demoServer) countFromNow(ctx context.Context) error {
-	err := s.stage.feed.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&s.snapshot)
-	if err != nil {
-		return fmt.Errorf("read snapshot: %w", err)
+	var err error
+	s.snapshot, err = s.snapshotNow(ctx)
+	return err
+}
+
+// snapshotNow returns what the database shows now.
+func (s *demoServer) snapshotNow(ctx context.Context) (snapshot string, err error) {
+	if err = s.stage.feed.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
+		return "", fmt.Errorf("read snapshot: %w", err)
 	}
-	return nil
+	return snapshot, nil
 }
 
 // committed tells how many row changes were committed to the watched tables since the start, whoever may see them.

@@ -96,6 +96,8 @@ var verbs = []func(*environment) *cobra.Command{
 	newDoctorCommand,
 	newTokenCommand,
 	newTailCommand,
+	newExplainCommand,
+	newKickCommand,
 	newDemoCommand,
 }
 
@@ -109,6 +111,8 @@ them over WebSocket to those whose token lets them see the row.
   rowfeed doctor                what is unsafe or unreliable in configuration and database
   rowfeed token --user 42       a token to try it with
   rowfeed tail stock --user 42  what that user is sent, in this terminal
+  rowfeed explain --user 42 …   why that user did or did not get an event
+  rowfeed kick --user 42        close that user's sessions, so that grants are read anew
 
 Configuration is a YAML file, ./rowfeed.yaml unless --config or ROWFEED_CONFIG names another. Every key
 can be set by the environment as well, which wins over the file: server.listen is ROWFEED_SERVER_LISTEN,

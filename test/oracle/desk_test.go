@@ -1,6 +1,7 @@
 package oracle_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -27,6 +28,7 @@ type desk struct {
 	router    *router.Channel
 	relations map[*oracle.Table]*change.Relation
 	sinks     []*sink
+	frames    map[string]line
 	forgetful bool // what lies before the last tick is only in the outbox
 }
 
@@ -79,7 +81,7 @@ func configured(r *oracle.Rule) config.Rule {
 
 func (o *office) open(horizon bool) *desk {
 	anyTenant, tenants := o.rules.Scopes()
-	d := &desk{tape: tape{ticks: []int{0}}, rules: o.rules, relations: o.relations,
+	d := &desk{tape: tape{ticks: []int{0}}, rules: o.rules, relations: o.relations, frames: map[string]line{},
 		router: router.NewChannel("c", anyTenant, tenants, func() {})}
 	d.forgetful = horizon
 	d.router.Settle(cursorAt(0).String())
@@ -125,6 +127,8 @@ type sink struct {
 	room int // of the past; below 0: any number
 	subs map[string]*router.Subscription
 	got  []line
+
+	frames map[string]line // that any sink of the desk has read
 }
 
 type line struct{ text, id, cursor string }
@@ -154,14 +158,23 @@ func (s *sink) take(m *change.Message) {
 		if n == 126 {
 			n, header = int(binary.BigEndian.Uint16(b[2:])), 4
 		}
-		s.got = append(s.got, read(b[header:header+n]))
+		s.got = append(s.got, s.read(b[header:header+n]))
 		b = b[header+n:]
 	}
 }
 
-// read takes a frame apart; what of it the oracle has no word for stands in its line as it is.
+// read takes a frame apart, once for all who share it.
+func (s *sink) read(payload []byte) line {
+	l, ok := s.frames[string(payload)]
+	if !ok {
+		l = read(payload)
+		s.frames[string(payload)] = l
+	}
+	return l
+}
+
+// read takes a frame apart. What the oracle has no word for is an error.
 func read(payload []byte) line {
-	var all map[string]json.RawMessage
 	var f struct {
 		Type, ID, Channel, Resource, Op, At, TxID, Cursor string
 		ResourceID                                        json.RawMessage `json:"resource_id"`
@@ -169,8 +182,10 @@ func read(payload []byte) line {
 		Message, Link                                     *string
 		Answer                                            string
 	}
-	if json.Unmarshal(payload, &all) != nil || json.Unmarshal(payload, &f) != nil {
-		return line{text: "no JSON: " + string(payload)}
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&f); err != nil {
+		return line{text: fmt.Sprintf("%v: %s", err, payload)}
 	}
 	if f.Answer != "" {
 		return line{text: f.Answer}
@@ -183,14 +198,7 @@ func read(payload []byte) line {
 	if f.Link != nil {
 		e.Link = "+" + *f.Link
 	}
-	text := e.String()
-	for _, name := range []string{"type", "id", "channel", "resource", "resource_id", "op", "at", "txid", "data", "old", "message", "link", "cursor"} {
-		delete(all, name)
-	}
-	if len(all) > 0 {
-		text += fmt.Sprintf(" beside %s", all)
-	}
-	return line{text, f.ID, f.Cursor}
+	return line{e.String(), f.ID, f.Cursor}
 }
 
 func plain(m map[string]json.RawMessage) map[string]string {

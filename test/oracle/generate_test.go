@@ -23,11 +23,11 @@ var (
 // some of the values that each column may hold; the odd ones are what a separator, a scope or a type could be taken in by.
 var pool = map[string][]oracle.Value{
 	"id":   {oracle.Number("1"), oracle.Number("2"), oracle.Number("3")},
-	"part": texts("x", "y", "x,y", `x\`, "user:1", "1"),
-	"org": append(texts("t1", "t1", "t1", "t2", "t2", "", "\x01", "t1\x00user:1", "any", "t\n", "1"),
+	"part": texts("x", "x", "x", "y", "x,y", `x\`, "user:1", "1"),
+	"org": append(texts("t1", "t1", "t1", "t1", "t1", "t1", "t1", "t2", "t2", "t2", "", "\x01", "t1\x00user:1", "any", "t\n", "1"),
 		oracle.Null()),
 	"owner": {
-		oracle.Document(`1`, "1", "1"), oracle.Document(`2`, "2", "2"), oracle.Document(`"1"`, "1", "1"),
+		oracle.Document(`1`, "1", "1"), oracle.Document(`1`, "1", "1"), oracle.Document(`2`, "2", "2"), oracle.Document(`"1"`, "1", "1"),
 		oracle.Document(`[1,2]`, "[1,2]", "1", "2"), oracle.Document(`["2","x,y"]`, `["2","x,y"]`, "2", "x,y"),
 		oracle.Document(`[[2],null,"","1"]`, `[[2],null,"","1"]`, "2", "1"), oracle.Document(`[]`, `[]`),
 		oracle.Document(`null`, "null"), oracle.Document(`""`, ""), oracle.Document(`"1\u0000role:all"`, "1\x00role:all", "1\x00role:all"),
@@ -70,7 +70,13 @@ func and(a, b oracle.Answer) oracle.Answer {
 func or(a, b oracle.Answer) oracle.Answer { return not(and(not(a), not(b))) }
 
 func not(a oracle.Answer) oracle.Answer {
-	return map[oracle.Answer]oracle.Answer{oracle.No: oracle.Yes, oracle.Yes: oracle.No, oracle.Fails: oracle.Fails}[a]
+	switch a {
+	case oracle.No:
+		return oracle.Yes
+	case oracle.Yes:
+		return oracle.No
+	}
+	return a
 }
 
 func is(b bool) oracle.Answer {
@@ -158,7 +164,7 @@ func (g *generator) rule() *oracle.Rule {
 			r.Audience = append(r.Audience, t)
 		}
 	}
-	if g.chance(2) {
+	if g.chance(3) {
 		r.If = pick(g, conditions)
 	}
 	if g.chance(2) {
@@ -167,7 +173,7 @@ func (g *generator) rule() *oracle.Rule {
 	if g.chance(2) {
 		r.Link = pick(g, []string{"/x/{status}/{n}", "{status}", "{{{flag}"})
 	}
-	if g.chance(2) {
+	if g.chance(4) {
 		r.Operations = g.subset([]string{"insert", "update", "delete"}, 2)
 	}
 	r.Columns = slices.Concat(g.subset(names, 5), r.Reads())
@@ -207,7 +213,16 @@ func (g *generator) user() oracle.User {
 	return u
 }
 
-func (g *generator) grants() []string { return g.subset(grantPool, 7) }
+// grantSets is what users may hold: few enough that each is made into an identity once.
+var grantSets = func() (sets [][]string) {
+	g := &generator{Rand: rand.New(rand.NewPCG(1, 2))}
+	for range 64 {
+		sets = append(sets, g.subset(grantPool, 8))
+	}
+	return sets
+}()
+
+func (g *generator) grants() []string { return pick(g, grantSets) }
 
 func (g *generator) subscription(rules []*oracle.Rule, ref string) oracle.Subscription {
 	q := oracle.Subscription{Ref: ref}
@@ -215,7 +230,7 @@ func (g *generator) subscription(rules []*oracle.Rule, ref string) oracle.Subscr
 	if g.chance(3) {
 		return g.where(q, rules)
 	}
-	if q.Resource = r.Resource; g.chance(3) {
+	if q.Resource = r.Resource; g.chance(4) {
 		for _, k := range r.Table.Key {
 			q.Key = append(q.Key, g.value(names[k]).Plain)
 		}
@@ -225,7 +240,7 @@ func (g *generator) subscription(rules []*oracle.Rule, ref string) oracle.Subscr
 
 // where adds conditions on fields of data.
 func (g *generator) where(q oracle.Subscription, rules []*oracle.Rule) oracle.Subscription {
-	if !g.chance(3) {
+	if !g.chance(4) {
 		return q
 	}
 	q.Where = map[string][]string{}
@@ -260,9 +275,12 @@ func fieldOf(g *generator, r *oracle.Rule) oracle.Field {
 // stock is the rows that a history has so far.
 type stock map[*oracle.Table][]oracle.Row
 
-// change makes the next change; nil where it finds none.
-func (g *generator) change(rows stock) *oracle.Change {
-	c := &oracle.Change{Table: pick(g, tables)}
+// change makes the next change, mostly of a table that a rule is for; nil where it finds none.
+func (g *generator) change(rules []*oracle.Rule, rows stock) *oracle.Change {
+	c := &oracle.Change{Table: pick(g, rules).Table}
+	if g.chance(10) {
+		c.Table = pick(g, tables)
+	}
 	list := rows[c.Table]
 	i := g.IntN(len(list) + 1)
 	switch {

@@ -122,8 +122,13 @@ func (r *Rule) mayConcern(u User, row Row) bool {
 		if _, broken := r.grants(t, row); !broken {
 			continue
 		}
-		start, _, _ := strings.Cut(strings.ReplaceAll(t, "{{", "\x00"), "{")
-		start = strings.NewReplacer("\x00", "{", "}}", "}").Replace(start)
+		start := ""
+		for _, p := range split(t) {
+			if p.column != "" {
+				break
+			}
+			start += p.literal
+		}
 		if slices.ContainsFunc(u.Grants, func(g string) bool { return strings.HasPrefix(g, start) }) {
 			return true
 		}

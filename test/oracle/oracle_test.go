@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,7 +28,10 @@ var (
 // perRules is how many histories each set of rules goes through: compiling them takes longer.
 const perRules = 100
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // much is made and thrown away
+	goleak.VerifyTestMain(m)
+}
 
 // What each session is delivered is exactly what it may see: no less, no more, in its form, in the order of the changes,
 // once; through inserts, updates, moves, deletes, changed keys and truncates, while sessions come, go, get other grants
@@ -83,9 +87,9 @@ type stage struct {
 }
 
 type pair struct {
-	seat    *oracle.Seat
-	sink    *sink
-	stalled bool // it was once short of room
+	seat *oracle.Seat
+	sink *sink
+	past bool // it was sent something of the past
 }
 
 // run goes through a history and compares what was delivered; it returns how much that was.
@@ -107,7 +111,7 @@ func (o *office) run(rules []*oracle.Rule, steps []step, horizon bool) (int, err
 			return 0, err
 		}
 	}
-	s.d.flush()
+	s.flush()
 	s.settle()
 	lines := 0
 	ids := &numbers{byID: map[string]string{}, byPlace: map[string]string{}}
@@ -128,6 +132,11 @@ func (s *stage) settle() {
 	}
 }
 
+func (s *stage) flush() {
+	s.d.flush()
+	s.w.Swept()
+}
+
 func (s *stage) do(st step) error {
 	p := s.seats[st.seat]
 	switch st.what {
@@ -135,10 +144,10 @@ func (s *stage) do(st step) error {
 		s.w.Happen(st.change)
 		s.d.happen(st.change)
 	case "flush":
-		s.d.flush()
+		s.flush()
 	case "open":
 		s.leave(st.seat)
-		p = &pair{seat: &oracle.Seat{User: st.user, Room: -1}, sink: &sink{room: -1, subs: map[string]*router.Subscription{}}}
+		p = &pair{seat: &oracle.Seat{User: st.user, Room: -1}, sink: &sink{room: -1, frames: s.d.frames, subs: map[string]*router.Subscription{}}}
 		s.seats[st.seat], s.all = p, append(s.all, p)
 		s.w.Seats, s.d.sinks = append(s.w.Seats, p.seat), append(s.d.sinks, p.sink)
 	case "close":
@@ -155,7 +164,7 @@ func (s *stage) do(st step) error {
 	case "subscribe":
 		if !p.seat.Subscribed(st.q.Ref) {
 			if p.seat.Waits() {
-				s.d.flush() // else a notice of the sweep at hand is told again: the router knows the places of events only
+				s.flush() // else a notice of the sweep at hand is told again: the router knows the places of events only
 			}
 			p.sink.subs[st.q.Ref] = s.d.router.Subscribe(p.sink, grants, request(st.q), answer(st.q.Ref)(false))
 			s.w.Subscribe(p.seat, st.q)
@@ -173,10 +182,9 @@ func (s *stage) do(st step) error {
 	case "regrant":
 		return s.regrant(p, st.user.Grants)
 	case "room":
-		p.stalled = p.stalled || st.n >= 0
-		p.seat.Room, p.sink.room = st.n, st.n
+		p.sink.room = st.n
 		s.d.router.Room(p.sink)
-		s.w.Advance()
+		s.w.Give(p.seat, st.n)
 	}
 	s.settle()
 	return nil
@@ -199,8 +207,9 @@ func (s *stage) resume(p *pair, st step, grants []string) {
 		go func() { defer close(s.ending); s.d.replay(s.ctx) }()
 	}
 	if s.d.forgetful {
-		s.d.flush()
+		s.flush()
 	}
+	p.past = true
 	after := s.d.ticks[st.n%len(s.d.ticks)]
 	from := router.From{Cursor: cursorAt(after)}
 	switch st.what {
@@ -227,10 +236,10 @@ func (s *stage) leave(i int) {
 	if p == nil {
 		return
 	}
-	for ref, sub := range p.sink.subs {
+	for _, sub := range p.sink.subs {
 		sub.Close()
-		s.w.Unsubscribe(p.seat, ref)
 	}
+	p.seat.Leave()
 	s.settle()
 	s.seats[i] = nil
 }
@@ -251,8 +260,8 @@ func (n *numbers) match(id, place string) error {
 
 // compare holds what the sink got to what the seat was due.
 func (p *pair) compare(ids *numbers) error {
-	due := notices(p.seat.Due, func(s string) string { return s }, p.stalled)
-	got := notices(p.sink.got, func(l line) string { return l.text }, p.stalled)
+	due := notices(p.seat.Due, func(s string) string { return s }, p.past)
+	got := notices(p.sink.got, func(l line) string { return l.text }, p.past)
 	for i := range max(len(due), len(got)) {
 		want, have := "nothing", line{text: "nothing"}
 		if i < len(due) {
@@ -285,7 +294,7 @@ func (p *pair) compare(ids *numbers) error {
 }
 
 // notices puts those that follow each other into an order of their own: that of a session's subscriptions means nothing.
-// Those of a session that has stalled are told again with what they stood beside.
+// In the past one stands for those of many changes, and is told again where a replay had stalled beside it.
 func notices[T any](list []T, text func(T) string, again bool) []T {
 	list = slices.Clone(list)
 	for i := range list {
@@ -298,5 +307,11 @@ func notices[T any](list []T, text func(T) string, again bool) []T {
 	if !again {
 		return list
 	}
-	return slices.CompactFunc(list, func(a, b T) bool { return strings.HasPrefix(text(a), "resync ") && text(a) == text(b) })
+	told := map[string]bool{}
+	return slices.DeleteFunc(list, func(l T) bool {
+		line := text(l)
+		again := told[line]
+		told[line] = strings.HasPrefix(line, "resync ")
+		return again
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Row is a row's values, by the number of the column in its table.
@@ -67,27 +68,50 @@ var (
 // column returns the value of a column.
 func (r *Rule) column(row Row, name string) Value { return row[slices.Index(r.Table.Columns, name)] }
 
+// piece is a literal text of a template or, where that is empty, a column.
+type piece struct{ literal, column string }
+
+var pieces sync.Map // of each template
+
+// split takes a template apart.
+func split(template string) []piece {
+	if known, ok := pieces.Load(template); ok {
+		return known.([]piece)
+	}
+	var list []piece
+	rest := 0
+	for _, at := range braces.FindAllStringIndex(template, -1) {
+		list = append(list, piece{literal: template[rest:at[0]]})
+		if b := template[at[0]:at[1]]; b == "{{" || b == "}}" {
+			list = append(list, piece{literal: b[:1]})
+		} else {
+			list = append(list, piece{column: strings.Trim(b, "{}")})
+		}
+		rest = at[1]
+	}
+	list = append(list, piece{literal: template[rest:]})
+	pieces.Store(template, list)
+	return list
+}
+
 // reads returns the columns that a template reads.
 func reads(template string) (names []string) {
-	for _, b := range braces.FindAllString(template, -1) {
-		if b != "{{" && b != "}}" {
-			names = append(names, strings.Trim(b, "{}"))
+	for _, p := range split(template) {
+		if p.column != "" {
+			names = append(names, p.column)
 		}
 	}
 	return names
 }
 
 // fill replaces each column of a template by what put makes of its value.
-func (r *Rule) fill(template string, row Row, put func(Value) string) string {
-	return braces.ReplaceAllStringFunc(template, func(b string) string {
-		switch b {
-		case "{{":
-			return "{"
-		case "}}":
-			return "}"
+func (r *Rule) fill(template string, row Row, put func(Value) string) (text string) {
+	for _, p := range split(template) {
+		if text += p.literal; p.column != "" {
+			text += put(r.column(row, p.column))
 		}
-		return put(r.column(row, strings.Trim(b, "{}")))
-	})
+	}
+	return text
 }
 
 // tenantOf returns the tenant of a row; false where it has none that a user could be of.
@@ -104,14 +128,10 @@ func (r *Rule) tenantOf(row Row) (string, bool) {
 // a value of the row is none that it can be filled with.
 func (r *Rule) grants(template string, row Row) (grants []string, broken bool) {
 	grants = []string{""}
-	rest := template
-	for _, at := range braces.FindAllStringIndex(template, -1) {
-		before := template[len(template)-len(rest) : at[0]]
-		b := template[at[0]:at[1]]
-		rest = template[at[1]:]
-		values := []string{b[:1]}
-		if len(b) != 2 || b[0] != b[1] {
-			v := r.column(row, strings.Trim(b, "{}"))
+	for _, p := range split(template) {
+		values := []string{p.literal}
+		if p.column != "" {
+			v := r.column(row, p.column)
 			if len(v.Items) == 0 && !v.Broken {
 				return nil, false // nobody, whatever stands beside it
 			}
@@ -120,13 +140,10 @@ func (r *Rule) grants(template string, row Row) (grants []string, broken bool) {
 		var longer []string
 		for _, g := range grants {
 			for _, v := range values {
-				longer = append(longer, g+before+v)
+				longer = append(longer, g+v)
 			}
 		}
 		grants = longer
-	}
-	for i := range grants {
-		grants[i] += rest
 	}
 	if broken {
 		return nil, true

@@ -24,6 +24,7 @@ type Seat struct {
 
 	subs  []*sub
 	past  bool // what it reads next is of the past
+	full  bool // it had no room for an event of the past, and was not given any since
 	found []string
 	next  int // change to be judged next
 	nth   int // and outcome in it
@@ -31,7 +32,8 @@ type Seat struct {
 
 type sub struct {
 	Subscription
-	from int // the first change that it is for
+	from int      // the first change that it is for
+	told []string // notices, in this sweep
 }
 
 // Happen adds a change.
@@ -41,16 +43,25 @@ func (w *World) Happen(c *Change) {
 	w.Advance()
 }
 
+// Swept ends a sweep: what is told once a sweep is told again.
+func (w *World) Swept() {
+	for _, s := range w.Seats {
+		for _, q := range s.subs {
+			q.told = nil
+		}
+	}
+}
+
 // Subscribe adds a subscription to what follows now.
 func (w *World) Subscribe(s *Seat, q Subscription) {
-	s.subs = append(s.subs, &sub{q, len(w.Changes)})
+	s.subs = append(s.subs, &sub{Subscription: q, from: len(w.Changes)})
 	s.Due = append(s.Due, "answer "+q.Ref+" false")
 	w.Advance()
 }
 
 // Resume adds a first subscription that begins after so many changes.
 func (w *World) Resume(s *Seat, q Subscription, after int) {
-	s.subs = append(s.subs, &sub{q, after})
+	s.subs = append(s.subs, &sub{Subscription: q, from: after})
 	s.next, s.nth, s.past = after, 0, true
 	s.Due = append(s.Due, "answer "+q.Ref+" true")
 	w.Advance()
@@ -69,7 +80,7 @@ func (w *World) Rewind(s *Seat, q Subscription, n int) {
 }
 
 func (w *World) rewind(s *Seat, q Subscription, n int) {
-	s.subs = append(s.subs, &sub{q, len(w.Changes)})
+	s.subs = append(s.subs, &sub{Subscription: q, from: len(w.Changes)})
 	s.next, s.nth, s.past = len(w.Changes), 0, n > 0
 	for i, outcomes := range w.Made {
 		for j := range outcomes {
@@ -87,8 +98,17 @@ func (w *World) Unsubscribe(s *Seat, ref string) {
 	i := slices.IndexFunc(s.subs, func(q *sub) bool { return q.Ref == ref })
 	s.subs = slices.Delete(s.subs, i, i+1)
 	if s.found = nil; len(s.subs) == 0 {
-		s.past = false
+		s.past, s.full = false, false
 	}
+	w.Advance()
+}
+
+// Leave ends all subscriptions.
+func (s *Seat) Leave() { s.subs, s.found, s.past, s.full = nil, nil, false, false }
+
+// Give has a session that stalled go on with room for so many events of the past.
+func (w *World) Give(s *Seat, room int) {
+	s.Room, s.full = room, false
 	w.Advance()
 }
 
@@ -117,6 +137,9 @@ func (w *World) Advance() {
 }
 
 func (w *World) advance(s *Seat) {
+	if s.full {
+		return
+	}
 	for len(s.found) > 0 {
 		if !s.take(s.found[0]) {
 			return
@@ -136,6 +159,7 @@ func (w *World) advance(s *Seat) {
 // take delivers an event; false when there is no room.
 func (s *Seat) take(line string) bool {
 	if s.past && s.Room == 0 {
+		s.full = true
 		return false
 	}
 	if s.past {
@@ -145,23 +169,22 @@ func (s *Seat) take(line string) bool {
 	return true
 }
 
+// judge delivers what an outcome is to a seat; false when there is no room.
 func (w *World) judge(s *Seat, o *Outcome) bool {
 	var subs []*Subscription
 	for _, q := range s.subs {
-		if q.from <= s.next {
-			subs = append(subs, &q.Subscription)
+		if q.from > s.next {
+			continue
+		}
+		subs = append(subs, &q.Subscription)
+		if line := notice(o.Resource, o.Reason, q.Ref); o.Reason != "" && o.Notifies(s.User) &&
+			(q.Resource == "" || q.Resource == o.Resource) && !slices.Contains(q.told, line) {
+			q.told, s.Due = append(q.told, line), append(s.Due, line) // of other changes that are there by now it is true too
 		}
 	}
 	if o.Reason == "" {
 		line := w.hear(s.User, s.next, s.nth, subs)
 		return line == "" || s.take(line)
-	}
-	if o.Notifies(s.User) {
-		for _, q := range subs {
-			if q.Resource == "" || q.Resource == o.Resource {
-				s.Due = append(s.Due, notice(o.Resource, o.Reason, q.Ref))
-			}
-		}
 	}
 	return true
 }

@@ -30,10 +30,10 @@ func (g *generator) history(rules []*oracle.Rule) (steps []step) {
 			steps = append(steps, step{what: "subscribe", seat: i, q: g.subscription(rules, fmt.Sprint("s", ref))})
 		}
 	}
-	for range 4 + g.IntN(14) {
+	for range 6 + g.IntN(16) {
 		s := step{seat: g.IntN(seats), user: g.user(), n: g.IntN(100)}
 		s.q = g.subscription(rules, fmt.Sprint("s", g.IntN(3)))
-		switch g.IntN(24) {
+		switch g.IntN(32) {
 		case 0:
 			s.what = "open"
 		case 1:
@@ -52,7 +52,7 @@ func (g *generator) history(rules []*oracle.Rule) (steps []step) {
 		case 9, 10, 11:
 			s.what = "flush"
 		default:
-			if s.what, s.change = "change", g.change(rows); s.change == nil {
+			if s.what, s.change = "change", g.change(rules, rows); s.change == nil {
 				continue
 			}
 		}

@@ -92,20 +92,21 @@ func Equal(a, b string) bool {
 type nothing struct{}
 
 func scalar(text string) any {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if !json.Valid([]byte(text)) || dec.Decode(&v) != nil {
+	if !json.Valid([]byte(text)) {
 		return nil
 	}
-	switch v := v.(type) {
-	case nil:
+	switch text[0] {
+	case 'n':
 		return nothing{}
-	case json.Number:
-		r, _ := new(big.Rat).SetString(string(v))
-		return r
-	case string, bool:
-		return v
+	case 't', 'f':
+		return text == "true"
+	case '{', '[':
+		return nil
+	case '"':
+		var s string
+		_ = json.Unmarshal([]byte(text), &s)
+		return s
 	}
-	return nil
+	r, _ := new(big.Rat).SetString(text)
+	return r
 }

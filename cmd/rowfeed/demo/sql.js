@@ -1,6 +1,6 @@
 // The form that runs one plain UPDATE and follows what comes of it, from the click to this screen.
 
-import { $, h, span, tabs, words } from './dom.js';
+import { $, h, step, tabs, words } from './dom.js';
 
 // How long the page waits before it says that no event came: where none is due, and where one is.
 const BRIEF = 2500;
@@ -160,5 +160,3 @@ export class Sql {
     });
   }
 }
-
-const step = (look, text, ms) => h(`li.${look}`, {}, text, ms === undefined ? null : h('time', {}, span(ms)));
