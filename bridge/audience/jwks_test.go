@@ -115,6 +115,30 @@ func wantUnavailable(t testing.TB, a *Authority, token, why string) {
 	}
 }
 
+// An issuer that names no keys has a new one: its tokens are not refused until the hour is over.
+func TestUnnamedKeyRotation(t *testing.T) {
+	t.Parallel()
+	old, next := newES256(t), newES256(t)
+	s := newKeyServer(t, published(t, old, ""))
+	a := s.authority(t, s.config("ES256"), zap.NewNop())
+	identify(t, a, es256(t, old, "", nil))
+	s.publish(published(t, next, ""))
+	identify(t, a, es256(t, old, "", nil))
+	identify(t, a, es256(t, next, "", nil))
+	wantRefusal(t, a, es256(t, old, "", nil), "signature invalid")
+	for _, r := range a.verifier.rings() {
+		r.pause = time.Hour
+	}
+	asked := s.asked.Load()
+	for range 3 {
+		wantUnavailable(t, a, es256(t, old, "", nil), "asked a moment ago")
+	}
+	identify(t, a, es256(t, next, "", nil))
+	if n := s.asked.Load() - asked; n != 0 {
+		t.Errorf("forged tokens cost %d fetches", n)
+	}
+}
+
 func TestKeySetRotation(t *testing.T) {
 	t.Parallel()
 	old, next := newES256(t), newES256(t)

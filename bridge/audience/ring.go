@@ -135,6 +135,12 @@ func (r *ring) key(ctx context.Context, t *jwt.Token) (any, error) {
 	return keys[0].Key(), nil
 }
 
+// guesses tells that the token names no key, so that the one key there is was tried.
+func (r *ring) guesses(t *jwt.Token) bool {
+	kid, _ := t.Header[jwkset.HeaderKID].(string)
+	return kid == ""
+}
+
 // KeyRead implements jwkset.Storage. That there is no such key is said only of a set that was asked for after the token
 // came: else it may be one that the issuer has just begun to use, and the client should come again.
 func (s *shelf) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {

@@ -73,14 +73,14 @@ func (v *verifier) verify(ctx context.Context, token string) (jwt.MapClaims, *is
 	if err := plausible(token); err != nil {
 		return nil, nil, err
 	}
-	claims := jwt.MapClaims{}
-	var from *issuer
-	parsed, err := v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
-		if from = v.issuerOf(claims); from == nil {
-			return nil, refuse("issuer not accepted")
+	claims, from, parsed, err := v.parse(ctx, token)
+	if errors.Is(err, jwt.ErrTokenSignatureInvalid) && from.ring != nil && from.ring.guesses(parsed) {
+		// The only key that could be meant may be another one by now.
+		if _, stuck := from.ring.ask(ctx); stuck != nil {
+			return nil, nil, stuck
 		}
-		return from.key(ctx, t)
-	})
+		claims, from, parsed, err = v.parse(ctx, token)
+	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return nil, nil, refusal
 	}
@@ -105,6 +105,18 @@ func (v *verifier) verify(ctx context.Context, token string) (jwt.MapClaims, *is
 		return nil, nil, err
 	}
 	return claims, from, nil
+}
+
+// parse checks the signature by the key of the issuer that the claims name; its error is the key's or the parser's.
+func (v *verifier) parse(ctx context.Context, token string) (claims jwt.MapClaims, from *issuer, parsed *jwt.Token, err error) {
+	claims = jwt.MapClaims{}
+	parsed, err = v.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+		if from = v.issuerOf(claims); from == nil {
+			return nil, refuse("issuer not accepted")
+		}
+		return from.key(ctx, t)
+	})
+	return claims, from, parsed, err
 }
 
 // plausible keeps what can't be a token from the parser. Base64 decoding would skip line breaks, so that one signature
