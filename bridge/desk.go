@@ -107,7 +107,7 @@ func (d *desk) serve(ctx context.Context, id string) error {
 	if do == nil {
 		return nil
 	}
-	answer, err := do(ctx, conn.Conn(), []byte(body))
+	answer, err := d.attempt(func() (any, error) { return do(ctx, conn.Conn(), []byte(body)) })
 	d.b.log.Info("answered an operator", zap.String("does", kind), zap.String("role", who), zap.String("request", id),
 		zap.Error(err))
 	result := "answered"
@@ -127,6 +127,18 @@ func (d *desk) serve(ctx context.Context, id string) error {
 		return fmt.Errorf("write answer: %w", err)
 	}
 	return nil
+}
+
+// attempt does what was asked. A panic, which is a defect of the program, fails the request and not the node; what it says
+// is left out, since it may hold a row's value.
+func (d *desk) attempt(do func() (any, error)) (answer any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.b.log.Error("an operator's request met a defect of the program", zap.String("panic", fmt.Sprintf("of type %T", v)), zap.Stack("at"))
+			answer, err = nil, errors.New("a defect of the program: see this node's log")
+		}
+	}()
+	return do()
 }
 
 // kick closes sessions, after what is remembered of their users.

@@ -100,6 +100,20 @@ func TestExplainEnded(t *testing.T) {
 	}
 }
 
+// A session may have had the event by a subscription that it gave up before it ended.
+func TestExplainGivenUp(t *testing.T) {
+	t.Parallel()
+	r, _ := life(t)
+	c := listener(t, r, 3)
+	r.Exec(t, `insert into item (id, owner) values (1, 3)`)
+	c.Next()
+	c.Ask(`{"type":"unsubscribe","ref":"b","subscription":"a"}`)
+	_ = c.CloseNow()
+	if text, _ := wantGate(t, r, row(3, 1), "subscribed not known"); !strings.Contains(text, "given up") {
+		t.Error(text)
+	}
+}
+
 // What a client does not take is found in its queue, and written once it reads.
 func TestExplainWaits(t *testing.T) {
 	t.Parallel()

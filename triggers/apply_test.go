@@ -129,6 +129,9 @@ func TestTwoDatabases(t *testing.T) {
 		t.Errorf("down did not say that the role stays: %s", lines)
 	}
 	one.expect(`insert into orders values (1, 'a')`, "i a,1")
+	if off := one.inspect().Off(); len(off) > 0 {
+		t.Errorf("down in the other database: %q", off)
+	}
 	if lines := strings.Join(one.down(), "\n"); !strings.Contains(lines, "drop role") {
 		t.Errorf("the last down did not drop the role: %s", lines)
 	}

@@ -133,9 +133,9 @@ func (ev *onNode) subscribed(out *Session, i *session.Info) (view router.View, o
 	case len(why) > 0:
 		out.gate(Subscribed, No, "%s", strings.Join(why, " "))
 	case len(others) > 0:
-		out.gate(Subscribed, No, "It has no subscription to channel %s; it has to %s.", ev.channel, strings.Join(others, ", "))
+		out.gate(Subscribed, No, "It has no subscription to channel %s now; it has to %s.", ev.channel, strings.Join(others, ", "))
 	default:
-		out.gate(Subscribed, No, "It has no subscription: the page has to subscribe to channel %s.", ev.channel)
+		out.gate(Subscribed, No, "It has no subscription now: the page has to subscribe to channel %s.", ev.channel)
 	}
 	return view, false
 }
@@ -206,11 +206,12 @@ func (ev *onNode) ended(p session.Ended) *Session {
 	how := "ended at " + clock(p.At) + " (" + strconv.Itoa(p.Code) + strings.TrimRight(" "+p.Reason, " ") + ")"
 	switch {
 	case p.At.Before(ev.at):
-		out.gate(Subscribed, No, "The session %s, before the event.", how)
+		out.gate(Subscribed, No, "The session %s, by this node's clock, before the event.", how)
 	case p.Opened.After(ev.at):
 		out.gate(Subscribed, Unknown, "The session was opened after the row was written, and %s; what it was sent is not kept.", how)
 	case !slices.Contains(p.Channels, ev.channel):
-		out.gate(Subscribed, No, "The session %s, and was not subscribed to channel %s.", how, ev.channel)
+		out.gate(Subscribed, Unknown, "The session %s, and was not subscribed to channel %s then; what it had given up before is not kept.",
+			how, ev.channel)
 	default:
 		out.gate(Written, Unknown, "The session was subscribed to channel %s and %s; what was written before is not kept. A client that "+
 			"comes back with its cursor is sent what it missed.", ev.channel, how)
