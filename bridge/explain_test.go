@@ -64,15 +64,6 @@ func asked(t *testing.T, conn *pgx.Conn, kind string, body any) []operate.Reply 
 	return replies.Replies
 }
 
-// says returns what a list of gates says, as "captured yes, rule no".
-func says(gates []explain.Gate) string {
-	var list []string
-	for _, g := range gates {
-		list = append(list, fmt.Sprintf("%s %s", g.Name, g.Verdict))
-	}
-	return strings.Join(list, ", ")
-}
-
 // One scenario for each gate: that one says no, and the report names it.
 func TestExplainGates(t *testing.T) {
 	t.Parallel()
