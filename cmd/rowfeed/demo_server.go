@@ -71,6 +71,7 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 	s.mux.HandleFunc("GET /demo/rights", s.as(s.rightsOfPerson))
 	s.mux.HandleFunc("GET /demo/visit", s.visit)
 	s.mux.HandleFunc("POST /demo/rights/{right}", s.as(s.setRight))
+	s.mux.HandleFunc("POST /demo/why", s.as(s.why))
 	s.mux.HandleFunc("GET /demo/unseen", s.as(s.unseen))
 	s.mux.HandleFunc("GET /api/requests", s.as(s.requests))
 	s.mux.HandleFunc("GET /api/requests/{resource}/{id}", s.as(s.request))

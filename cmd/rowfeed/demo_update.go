@@ -32,10 +32,11 @@ type demoRow struct {
 
 // demoTable is a table that the visitor may change.
 type demoTable struct {
-	Table  string    `json:"table"`
-	Column string    `json:"column"`
-	Values []string  `json:"values"` // to choose from; null: a number
-	Rows   []demoRow `json:"rows"`
+	Table    string    `json:"table"`
+	Column   string    `json:"column"`
+	Resource string    `json:"resource"`
+	Values   []string  `json:"values"` // to choose from; null: a number
+	Rows     []demoRow `json:"rows"`
 }
 
 var requestValues = []string{"pending", "approved", "rejected", "paid"}
@@ -75,8 +76,8 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		return nil, fmt.Errorf("read stock: %w", err)
 	}
 	return map[string]demoTable{
-		"requests": {Table: requestTable, Column: "status", Values: requestValues, Rows: requests},
-		"stock":    {Table: stockTable, Column: "quantity", Rows: levels},
+		"requests": {Table: requestTable, Resource: s.tables[requestTable], Column: "status", Values: requestValues, Rows: requests},
+		"stock":    {Table: stockTable, Resource: s.tables[stockTable], Column: "quantity", Rows: levels},
 	}, nil
 }
 

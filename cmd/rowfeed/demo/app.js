@@ -8,6 +8,7 @@ import { Requests } from './requests.js';
 import { Rights } from './rights.js';
 import { Sql } from './sql.js';
 import { Stock } from './stock.js';
+import { Why } from './why.js';
 import { Wire } from './wire.js';
 
 const POLL = 1000;
@@ -56,7 +57,8 @@ async function renew() {
 }
 
 const toasts = new Toasts();
-const wire = new Wire();
+const why = new Why({ ask: (change) => post('/demo/why', change) });
+const wire = new Wire({ why: (change) => why.open(change, setup.users) });
 const outage = new Outage({
   cut: () => feed.cut(),
   restore: () => feed.open(),
@@ -76,6 +78,7 @@ const sql = new Sql({
   rows: () => ask('/demo/rows'),
   run: async (kind, id, value) => await post('/demo/update', { kind, id, value })
     ?? { error: 'The demo server does not answer: is it still running?' },
+  why: (change) => why.open(change, setup.users),
 });
 
 // visit opens the request to which belongs what the page takes away: it lasts until the page goes.
