@@ -29,6 +29,7 @@ type desk struct {
 	relations map[*oracle.Table]*change.Relation
 	sinks     []*sink
 	frames    map[string]line
+	pinned    bool // somebody is about to read from memory
 	forgetful bool // what lies before the last tick is only in the outbox
 }
 
@@ -117,7 +118,7 @@ func (d *desk) happen(c *oracle.Change) {
 func (d *desk) flush() {
 	d.router.Flush(d.End())
 	d.router.Settle(d.tick())
-	if d.forgetful && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
+	if d.forgetful && !d.pinned && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
 		d.horizon = len(d.ticks) - 1
 	}
 }
