@@ -93,7 +93,7 @@ func (o *office) open(horizon bool) *desk {
 func (d *desk) replay(ctx context.Context) {
 	_ = d.router.Replay(ctx, router.Past{Memory: &d.tape, Outbox: past{&d.tape}, Gone: errGone, Log: zap.NewNop(),
 		Apply: func(at change.Place, r *change.Record, out router.Output) {
-			d.rules.Apply(at, d.changes[r.Xid-1], quiet{out})
+			d.rules.Apply(at, d.change(r), quiet{out})
 		}})
 }
 
@@ -119,7 +119,7 @@ func (d *desk) flush() {
 	d.router.Flush(d.End())
 	d.router.Settle(d.tick())
 	if d.forgetful && !d.pinned && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
-		d.horizon = len(d.ticks) - 1
+		d.forget()
 	}
 }
 

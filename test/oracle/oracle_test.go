@@ -13,11 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/router"
 	"nalar.internal/rowfeed/test/oracle"
+	"nalar.internal/rowfeed/test/pgtest"
 )
 
 var (
@@ -30,7 +29,7 @@ const perRules = 100
 
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400) // much is made and thrown away
-	goleak.VerifyTestMain(m)
+	pgtest.Main(m)
 }
 
 // What each session is delivered is exactly what it may see: no less, no more, in its form, in the order of the changes,
@@ -177,8 +176,9 @@ func (s *stage) do(st step) error {
 		}
 	case "resume", "rewind", "refused":
 		if p.seat.Subscriptions() == 0 {
+			roomy := p.sink.room < 0
 			s.resume(p, st, grants)
-			if s.hasty = p.sink.room < 0 && st.what != "refused" && st.n%3 > 0; s.hasty {
+			if s.hasty = roomy && st.what != "refused" && st.n%3 > 0; s.hasty {
 				return nil // what changes now comes while it is on its way
 			}
 		}
