@@ -141,15 +141,9 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	b.pool = pool
-	authority, err := audience.New(b.cfg.Auth, pool, b.log)
-	if err != nil {
+	if err := b.openAuthority(ctx); err != nil {
 		return err
 	}
-	if err := authority.Check(ctx); err != nil {
-		return err
-	}
-	b.who = authority
-	b.metrics.Tokens(authority.Stats())
 	listeners, err := b.listen()
 	if err != nil {
 		return err
@@ -221,6 +215,19 @@ func (b *Bridge) feeds() iter.Seq2[string, *source.Feed] {
 		}
 		yield(change.Control, b.control.feed)
 	}
+}
+
+// openAuthority reads the keys and tries the queries that tell who is asking.
+func (b *Bridge) openAuthority(ctx context.Context) error {
+	var err error
+	if b.who, err = audience.New(b.cfg.Auth, b.pool, b.log); err != nil {
+		return err
+	}
+	if err := b.who.Check(ctx); err != nil {
+		return err
+	}
+	b.metrics.Tokens(b.who.Stats())
+	return nil
 }
 
 // awaitFeeds waits until every feed has its place: what commits from then on is delivered.

@@ -1,10 +1,18 @@
 package bridge_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"regexp"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"nalar.internal/rowfeed/bridge"
 	"nalar.internal/rowfeed/test/rig"
@@ -16,7 +24,7 @@ const grantsTables = `
 		is_active bool not null default true, last_login timestamptz);
 	create table auth_group (id int primary key, name text not null);
 	create table auth_user_groups (id int primary key generated always as identity, user_id int not null, group_id int not null);
-	create table document (id int primary key generated always as identity, team text not null, company int not null default 1, n int default 0);
+	create table document (id int primary key generated always as identity, team text not null, company int not null default 1, n int default 0, body text default '');
 	insert into auth_user (id, company_id) values (1, 1), (2, 1), (3, 2);
 	insert into auth_group values (1, 'sales'), (2, 'buyers');
 	insert into auth_user_groups (user_id, group_id) values (1, 1), (3, 1);
@@ -27,7 +35,7 @@ const grantsChannels = `
   documents:
     class: lossless
     rules:
-      - {table: document, event: document_changed, resource: documents, columns: [id, team, company, n], audience: ["role:{team}"], tenant: "{company}"}
+      - {table: document, event: document_changed, resource: documents, columns: [id, team, company, n, body], audience: ["role:{team}"], tenant: "{company}"}
 `
 
 // grantsKeys are the queries, and the tables that they read.
@@ -112,8 +120,42 @@ func awaitMetric(t *testing.T, r *rig.Rig, pattern string) {
 	re := regexp.MustCompile(`(?m)^` + pattern)
 	for deadline := time.Now().Add(rig.Limit); !re.MatchString(r.Metrics(t)); {
 		if time.Now().After(deadline) {
-			t.Fatalf("no metric %s", pattern)
+			all := regexp.MustCompile(`(?m)^rowfeed_(renewal|session|router).*`).FindAllString(r.Metrics(t), -1)
+			t.Fatalf("no metric %s in\n%s", pattern, strings.Join(all, "\n"))
 		}
 		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// idle connects a client that the kernel takes little for while it does not read.
+func idle(t *testing.T, r *rig.Rig, token string) *rig.Client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), rig.Limit)
+	defer cancel()
+	dialer := &net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		control := raw.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10)
+		})
+		return errors.Join(control, err)
+	}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	conn, _, err := websocket.Dial(ctx, "ws://"+r.Addr+"/ws", &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, Subprotocols: []string{"rowfeed.v1", "bearer." + token},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadLimit(64 << 20)
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	c := rig.Wrap(t, conn)
+	if f := c.Next(); f["type"] != "welcome" {
+		t.Fatalf("want welcome, got %v", f)
+	}
+	return c
+}
+
+// settled waits until so many sessions have been told of other grants.
+func settled(t *testing.T, r *rig.Rig, changed int) {
+	t.Helper()
+	awaitMetric(t, r, fmt.Sprintf(`rowfeed_renewal_sessions_total\{outcome="changed"\} %d$`, changed))
 }

@@ -83,6 +83,9 @@ func TestTokenAttacks(t *testing.T) {
 		}
 		return sign(t, jwt.SigningMethodES256, ec, c, append([]string{"kid", "1"}, header...)...)
 	}
+	hs256 := func(secret []byte, payload string) string {
+		return compact(t, jwt.SigningMethodHS256, secret, `{"alg":"HS256","kid":"1"}`, payload)
+	}
 	raw := func(header, payload string) string { return compact(t, jwt.SigningMethodES256, ec, header, payload) }
 	strangers := func(header map[string]any) string {
 		token := jwt.NewWithClaims(jwt.SigningMethodES256, claims(good))
@@ -94,7 +97,11 @@ func TestTokenAttacks(t *testing.T) {
 	}
 	const head = `{"alg":"ES256","kid":"1"}`
 	body := func(format string) string { return fmt.Sprintf(format, time.Now().Add(time.Hour).Unix()) }
+	none := jwt.SigningMethodNone
+	depots, partners := body(`{"iss":"depot","sub":"42","exp":%d}`), body(`{"iss":"partner","user_id":42,"exp":%d}`)
+	der := must(ecdsa.SignASN1(rand.Reader, ec, make([]byte, 32)))
 	fine := body(`{"iss":"nalar","aud":"live","token_type":"access","user_id":42,"exp":%d}`)
+	insert := func(claims string) string { return strings.Replace(fine, `"exp"`, claims+`,"exp"`, 1) }
 	token := ours("", nil)
 	r, s := halves(t, token)
 	n := elliptic.P256().Params().N
@@ -104,7 +111,7 @@ func TestTokenAttacks(t *testing.T) {
 	for _, attack := range []struct{ name, token, outcome string }{
 		{"nothing: an honest token", token, "42"},
 
-		{"alg none", unsignedPart(compact(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, `{"alg":"none"}`, fine)), "algorithm not allowed"},
+		{"alg none", unsignedPart(compact(t, none, jwt.UnsafeAllowNoneSignatureType, `{"alg":"none"}`, fine)), "algorithm not allowed"},
 		{"alg nOnE", raw(`{"alg":"nOnE"}`, fine), "algorithm not allowed"},
 		{"alg empty", raw(`{"alg":""}`, fine), "algorithm not allowed"},
 		{"alg null", raw(`{"alg":null}`, fine), "algorithm not allowed"},
@@ -113,31 +120,31 @@ func TestTokenAttacks(t *testing.T) {
 		{"alg twice, the last is none", raw(`{"alg":"ES256","kid":"1","alg":"none"}`, fine), "algorithm not allowed"},
 		{"alg none, signature kept", raw(`{"alg":"none","kid":"1"}`, fine), "algorithm not allowed"},
 
-		{"HS256 by the published key's PEM", compact(t, jwt.SigningMethodHS256, public(ec), `{"alg":"HS256","kid":"1"}`, fine), "algorithm not allowed"},
-		{"HS256 by RS256's PEM", compact(t, jwt.SigningMethodHS256, rsaPEM, `{"alg":"HS256"}`, body(`{"iss":"depot","sub":"42","exp":%d}`)), "algorithm not allowed"},
-		{"RS256 key as PS256", compact(t, jwt.SigningMethodPS256, rsaKey, `{"alg":"PS256"}`, body(`{"iss":"depot","sub":"42","exp":%d}`)), "algorithm not allowed"},
+		{"HS256 by the published key's PEM", hs256(public(ec), fine), "algorithm not allowed"},
+		{"HS256 by RS256's PEM", hs256(rsaPEM, depots), "algorithm not allowed"},
+		{"RS256 key as PS256", compact(t, jwt.SigningMethodPS256, rsaKey, `{"alg":"PS256"}`, depots), "algorithm not allowed"},
 
-		{"another issuer's key, our name", compact(t, jwt.SigningMethodHS256, []byte(partner), `{"alg":"HS256"}`, fine), "algorithm not allowed"},
-		{"our key, another issuer's name", raw(head, body(`{"iss":"partner","user_id":42,"exp":%d}`)), "algorithm not allowed"},
-		{"another issuer's key and name", compact(t, jwt.SigningMethodHS256, []byte(partner), `{"alg":"HS256"}`, body(`{"iss":"partner","user_id":42,"exp":%d}`)), "42 of partner"},
+		{"another issuer's key, our name", hs256([]byte(partner), fine), "algorithm not allowed"},
+		{"our key, another issuer's name", raw(head, partners), "algorithm not allowed"},
+		{"another issuer's key and name", hs256([]byte(partner), partners), "42 of partner"},
 		{"an issuer that is not configured", raw(head, body(`{"iss":"nobody","user_id":42,"exp":%d}`)), "issuer not accepted"},
 		{"no issuer", raw(head, body(`{"aud":"live","token_type":"access","user_id":42,"exp":%d}`)), "issuer not accepted"},
 		{"issuer a list", raw(head, body(`{"iss":["nalar"],"user_id":42,"exp":%d}`)), "issuer not accepted"},
 		{"issuer with a space", raw(head, body(`{"iss":"nalar ","user_id":42,"exp":%d}`)), "issuer not accepted"},
-		{"issuer twice, the last is the partner", raw(head, body(`{"iss":"nalar","iss":"partner","user_id":42,"exp":%d}`)), "algorithm not allowed"},
+		{"issuer twice, the last is the partner", raw(head, insert(`"iss":"partner"`)), "algorithm not allowed"},
 
 		{"expired", ours("exp", now.Add(-time.Minute).Unix()), "token expired"},
 		{"expiry missing", ours("exp", nil), "no exp"},
 		{"expiry a text", ours("exp", "9999999999"), "exp not a date"},
-		{"expiry beyond all time", raw(head, `{"iss":"nalar","aud":"live","token_type":"access","user_id":42,"exp":1e30}`), "exp not a date"},
-		{"expiry twice, the last is past", raw(head, body(`{"iss":"nalar","aud":"live","token_type":"access","user_id":42,"exp":%d,"exp":1}`)), "token expired"},
+		{"expiry beyond all time", raw(head, `{"iss":"nalar","aud":"live","user_id":42,"exp":1e30}`), "exp not a date"},
+		{"expiry twice, the last is past", raw(head, strings.TrimSuffix(fine, "}")+`,"exp":1}`), "token expired"},
 		{"not yet valid", ours("nbf", now.Add(time.Minute).Unix()), "token not yet valid"},
 		{"issued in the future", ours("iat", now.Add(time.Minute).Unix()), "token not yet valid"},
 		{"for another audience", ours("aud", "payroll"), "audience not accepted"},
 		{"for no audience", ours("aud", nil), "audience not accepted"},
 		{"a refresh token", ours("token_type", "refresh"), "claim token_type not accepted"},
-		{"token_type twice, the last is refresh", raw(head, body(`{"iss":"nalar","aud":"live","token_type":"access","token_type":"refresh","user_id":42,"exp":%d}`)), "claim token_type not accepted"},
-		{"token_type in other case beside it", raw(head, body(`{"iss":"nalar","aud":"live","Token_Type":"access","token_type":"refresh","user_id":42,"exp":%d}`)), "claim token_type not accepted"},
+		{"token_type twice, the last is refresh", raw(head, insert(`"token_type":"refresh"`)), "claim token_type not accepted"},
+		{"token_type in other case", raw(head, insert(`"token_type":"refresh","Token_Type":"access"`)), "claim token_type not accepted"},
 		{"a logout token", ours("", nil, "typ", "logout+jwt"), "token type not accepted"},
 		{"typ an object", raw(`{"alg":"ES256","kid":"1","typ":{}}`, fine), "token type not accepted"},
 		{"crit", raw(`{"alg":"ES256","kid":"1","crit":["exp"]}`, fine), "critical header not supported"},
@@ -156,7 +163,7 @@ func TestTokenAttacks(t *testing.T) {
 		{"jwk", strangers(map[string]any{"jwk": published(t, stranger, "1")}), "signature invalid"},
 		{"x5c", strangers(map[string]any{"x5c": []string{base64.StdEncoding.EncodeToString(certificate(stranger))}}), "signature invalid"},
 
-		{"user twice, the last counts", raw(head, body(`{"iss":"nalar","aud":"live","token_type":"access","user_id":1,"user_id":42,"exp":%d}`)), "42"},
+		{"user twice, the last counts", raw(head, strings.Replace(fine, `"user_id"`, `"user_id":1,"user_id"`, 1)), "42"},
 		{"user a list of two", ours("user_id", []int{42, 1}), "user claim not usable"},
 		{"user an object", ours("user_id", map[string]any{"id": 1}), "user claim not usable"},
 		{"user with the scopes' separator", ours("user_id", "42\x00acme"), "user claim not usable"},
@@ -176,7 +183,7 @@ func TestTokenAttacks(t *testing.T) {
 		{"signature zero", resigned(token, new(big.Int), new(big.Int)), "signature invalid"},
 		{"signature r = 0", resigned(token, new(big.Int), s), "signature invalid"},
 		{"signature s = n", resigned(token, r, n), "signature invalid"},
-		{"signature in DER", unsignedPart(token) + base64.RawURLEncoding.EncodeToString(must(ecdsa.SignASN1(rand.Reader, ec, make([]byte, 32)))), "signature invalid"},
+		{"signature in DER", unsignedPart(token) + base64.RawURLEncoding.EncodeToString(der), "signature invalid"},
 		// ECDSA lets anybody make the second spelling of a signature; it says the same of the same claims, and a token is
 		// nobody's key in rowfeed.
 		{"signature's other spelling (n - s)", resigned(token, r, new(big.Int).Sub(n, s)), "42"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -57,6 +58,9 @@ func TestKeyText(t *testing.T) {
 			t.Fatalf("%q and %q are both %q", other, parts, text)
 		}
 		seen[text] = parts
+		if back := change.KeyParts(text); !slices.Equal(back, parts) {
+			t.Fatalf("%q is split into %q, want %q", text, back, parts)
+		}
 		sent, _ := json.Marshal(parts)
 		if got, err := change.KeyFromJSON(sent); err != nil || got != text {
 			t.Fatalf("%s: %q, %v, want %q", sent, got, err, text)
@@ -92,6 +96,16 @@ func TestID(t *testing.T) {
 	c := change.Change{Xid: 36, LSN: 35}
 	if got := c.ID("7f3a", "x"); !strings.HasPrefix(got, "7f3a-10-z-") || !strings.HasSuffix(got, "-x") {
 		t.Errorf("id %q", got)
+	}
+	c.At = time.UnixMicro(1_700_000_000_123_456).UTC()
+	if id, ok := change.ParseID(c.ID("7f3a", "x.old")); !ok ||
+		id != (change.EventID{Epoch: "7f3a", Xid: c.Xid, LSN: c.LSN, At: c.At, Tag: "x.old"}) {
+		t.Errorf("read as %+v", id)
+	}
+	for _, bad := range []string{"", "7f3a", "7f3a-1-2-3", "7f3a-1-2-3-", "7f3a-!-2-3-x", "-1-2-3-x", "7f3a-1-2-99999999999999-x"} {
+		if id, ok := change.ParseID(bad); ok {
+			t.Errorf("%q is read as %+v", bad, id)
+		}
 	}
 	other := c
 	other.At = c.At.Add(1000)

@@ -63,14 +63,15 @@ type Server struct {
 	node       string
 	frameLimit string
 
-	nextID   atomic.Uint64
-	draining atomic.Bool
-	wg       sync.WaitGroup // readers and drains
-	loops    sync.WaitGroup // writers, poller, heartbeat
-	writers  []*writer
-	poller   *poller
-	workers  chan struct{}
-	stopBeat chan struct{}
+	nextID    atomic.Uint64
+	draining  atomic.Bool
+	unchecked atomic.Int64   // when it was last logged that a token could not be checked, unix seconds
+	wg        sync.WaitGroup // readers and drains
+	loops     sync.WaitGroup // writers, poller, heartbeat
+	writers   []*writer
+	poller    *poller
+	workers   chan struct{}
+	stopBeat  chan struct{}
 
 	mu          sync.Mutex
 	beats       [heartbeatPhases][]*Session // every session, by when its heartbeat is due
@@ -225,8 +226,8 @@ func (srv *Server) register(s *Session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.phase = (srv.phase + 1) % heartbeatPhases
-	s.phase = int32(srv.phase)
-	s.place = int32(len(srv.beats[s.phase]))
+	s.phase = int32(srv.phase)               //nolint:gosec // below heartbeatPhases
+	s.place = int32(len(srv.beats[s.phase])) //nolint:gosec // sessions are bounded by descriptors, whose numbers are an int32
 	srv.beats[s.phase] = append(srv.beats[s.phase], s)
 	srv.addresses[s.address]++
 }

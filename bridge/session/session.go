@@ -246,6 +246,7 @@ func closeFrame(code int, reason string) *change.Message {
 	if len(reason) > 123 { // a control frame holds 125 bytes
 		reason = reason[:123]
 	}
+	//nolint:gosec // codes are those of the contract, of four digits
 	return change.NewControl(0x8, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
 }
 

@@ -184,9 +184,9 @@ func (s *Session) advanced(n int) (hungry []*router.Channel, interrupted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.srv.Stats
-	st.Written.Add(uint64(s.q.advance(n)))
+	st.Written.Add(uint64(s.q.advance(n))) //nolint:gosec // a count is not negative
 	st.Writes.Add(1)
-	st.Bytes.Add(uint64(n))
+	st.Bytes.Add(uint64(n)) //nolint:gosec // a count is not negative
 	interrupted = s.interrupted
 	s.blocked, s.interrupted = false, false
 	return s.fed(), interrupted

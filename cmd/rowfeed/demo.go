@@ -143,7 +143,8 @@ func listenLoopback(port int) (net.Listener, error) {
 
 // servePage serves until ctx ends.
 func servePage(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx }} // so that visits end, too
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	select {

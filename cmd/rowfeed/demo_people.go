@@ -26,17 +26,17 @@ type demoPerson struct {
 	Title      string      `json:"title"`
 	Sees       string      `json:"sees"`    // one sentence
 	Decides    bool        `json:"decides"` // has requests to decide
-	Warehouses []demoPlace `json:"warehouses"`
+	Warehouses []demoNamed `json:"warehouses"`
 	Watch      string      `json:"-"` // what to look at, for the terminal
 
 	key     int64
 	company int64
-	groups  []string
-	places  []int64
+	groups  []demoNamed
+	places  []int64 // the ids of the warehouses
 }
 
-// demoPlace is a warehouse.
-type demoPlace struct {
+// demoNamed is a group or a warehouse.
+type demoNamed struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
@@ -62,7 +62,7 @@ func demoPeople(ctx context.Context, db *pgxpool.Pool) ([]*demoPerson, error) {
 }
 
 func scanPerson(row pgx.CollectableRow) (*demoPerson, error) {
-	p := &demoPerson{Warehouses: []demoPlace{}}
+	p := &demoPerson{Warehouses: []demoNamed{}}
 	var last, company string
 	err := row.Scan(&p.Role, &p.key, &p.First, &last, &p.company, &company, &p.groups, &p.Warehouses)
 	if err != nil {
@@ -100,14 +100,24 @@ func scanPerson(row pgx.CollectableRow) (*demoPerson, error) {
 	return p, nil
 }
 
+// deciders are the groups whose members decide on requests, and on which.
+var deciders = []struct {
+	group, noun string
+	tables      []string
+}{
+	{"finance-approver", "expense and advance request", []string{"finance_expenserequest", "finance_advancerequest"}},
+	{"hr", "leave request and policy", []string{"hr_leaverequest", "hr_policyapproval"}},
+	{"purchasing", "purchase order", []string{"procurement_purchaseorder"}},
+	{"manager", "transfer and count", []string{"inventory_transferrequest", "inventory_physicalcount"}},
+	{"grants", "disbursement", []string{"grants_disbursement"}},
+}
+
 // decided names what the members of the groups decide on.
-func decided(groups []string) string {
-	names := map[string]string{"finance-approver": "expense and advance request", "hr": "leave request and policy",
-		"purchasing": "purchase order", "manager": "transfer and count", "grants": "disbursement"}
+func decided(groups []demoNamed) string {
 	var list []string
-	for _, group := range []string{"finance-approver", "hr", "purchasing", "manager", "grants"} {
-		if slices.Contains(groups, group) {
-			list = append(list, names[group])
+	for _, part := range deciders {
+		if slices.ContainsFunc(groups, func(g demoNamed) bool { return g.Name == part.group }) {
+			list = append(list, part.noun)
 		}
 	}
 	return strings.Join(list, ", ")

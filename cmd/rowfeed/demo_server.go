@@ -29,6 +29,7 @@ type demoServer struct {
 	byID    map[string]*demoPerson
 	sources map[string]demoSource // resource -> where its requests are
 	tables  map[string]string     // table -> resource
+	rights  *demoRights
 	mux     *http.ServeMux
 	policy  string
 
@@ -54,6 +55,7 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 		s.byID[p.ID] = p
 	}
 	s.readRules()
+	s.rights = newDemoRights(people)
 	if err := s.countFromNow(ctx); err != nil {
 		return nil, err
 	}
@@ -66,6 +68,11 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 	s.mux.HandleFunc("GET /demo/committed", s.as(s.committed))
 	s.mux.HandleFunc("GET /demo/rows", s.as(s.updatable))
 	s.mux.HandleFunc("POST /demo/update", s.as(s.update))
+	s.mux.HandleFunc("GET /demo/rights", s.as(s.rightsOfPerson))
+	s.mux.HandleFunc("GET /demo/visit", s.visit)
+	s.mux.HandleFunc("POST /demo/rights/{right}", s.as(s.setRight))
+	s.mux.HandleFunc("POST /demo/why", s.as(s.why))
+	s.mux.HandleFunc("GET /demo/unseen", s.as(s.unseen))
 	s.mux.HandleFunc("GET /api/requests", s.as(s.requests))
 	s.mux.HandleFunc("GET /api/requests/{resource}/{id}", s.as(s.request))
 	s.mux.HandleFunc("POST /api/requests/{resource}/{id}/decision", s.as(s.decide))
@@ -134,8 +141,7 @@ func (s *demoServer) as(answer func(*http.Request, *demoPerson) (any, error)) ht
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := s.identify(r.Header.Get("Authorization"))
 		if err != nil {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			reply(w, http.StatusUnauthorized, map[string]string{"error": err.Error()})
+			unauthorized(w, err)
 			return
 		}
 		body, err := answer(r, who)
@@ -149,6 +155,11 @@ func (s *demoServer) as(answer func(*http.Request, *demoPerson) (any, error)) ht
 			reply(w, http.StatusInternalServerError, map[string]string{"error": "the database did not answer: try again"})
 		}
 	}
+}
+
+func unauthorized(w http.ResponseWriter, err error) {
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	reply(w, http.StatusUnauthorized, map[string]string{"error": err.Error()})
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

@@ -22,20 +22,23 @@ import (
 	"nalar.internal/rowfeed/triggers"
 )
 
-// The database of the demo, and the role of the bridge in it, which may do no more than it was granted.
+// The database of the demo, and the roles of the bridge and of an operator in it, which may do no more than they were
+// granted.
 const (
-	demoDatabase   = "nalar"
-	demoBridgeRole = "rowfeed"
+	demoDatabase     = "nalar"
+	demoBridgeRole   = "rowfeed"
+	demoOperatorRole = "operator"
 )
 
 // demoStage is what the demo stands on: the database with the sample ERP and its triggers, and the bridge's
 // configuration.
 type demoStage struct {
-	cfg    *config.Config
-	server *pgserver.Server
-	erp    *pgxpool.Pool // as the ERP
-	feed   *pgxpool.Pool // as the bridge, to count what was committed
-	origin string        // of the page
+	cfg      *config.Config
+	server   *pgserver.Server
+	erp      *pgxpool.Pool // as the ERP
+	feed     *pgxpool.Pool // as the bridge, to count what was committed
+	operator *pgxpool.Pool // as who may ask the bridge to explain
+	origin   string        // of the page
 }
 
 // newDemoStage builds it. What is returned has to be closed, with an error too where it is not nil.
@@ -54,7 +57,10 @@ func newDemoStage(ctx context.Context, page string) (*demoStage, error) {
 	if s.erp, err = s.pool(ctx, erp.Role, 20); err != nil { // the workload takes half of them
 		return s, err
 	}
-	s.feed, err = s.pool(ctx, demoBridgeRole, 2)
+	if s.feed, err = s.pool(ctx, demoBridgeRole, 2); err != nil {
+		return s, err
+	}
+	s.operator, err = s.pool(ctx, demoOperatorRole, 3)
 	return s, err
 }
 
@@ -73,7 +79,7 @@ func (s *demoStage) pool(ctx context.Context, role string, size int32) (*pgxpool
 
 // close ends what newDemoStage started and removes the temporary directory.
 func (s *demoStage) close() {
-	for _, pool := range []*pgxpool.Pool{s.erp, s.feed} {
+	for _, pool := range []*pgxpool.Pool{s.erp, s.feed, s.operator} {
 		if pool != nil {
 			pool.Close()
 		}
@@ -125,6 +131,7 @@ func (s *demoStage) install(ctx context.Context) error {
 	for _, sql := range []string{
 		"create database " + pgx.Identifier{demoDatabase}.Sanitize(),
 		"create role " + pgx.Identifier{demoBridgeRole}.Sanitize() + " login",
+		"create role " + pgx.Identifier{demoOperatorRole}.Sanitize() + " login",
 	} {
 		if _, err := admin.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make database: %w", err)
@@ -146,6 +153,11 @@ func (s *demoStage) install(ctx context.Context) error {
 		RuntimeRole: demoBridgeRole, Wants: wants}
 	if err := triggers.Up(ctx, conn, target, func(string) {}); err != nil {
 		return fmt.Errorf("install triggers: %w", err)
+	}
+	ask := fmt.Sprintf("grant %s to %s", pgx.Identifier{target.Schema + "_operator"}.Sanitize(),
+		pgx.Identifier{demoOperatorRole}.Sanitize())
+	if _, err := conn.Exec(ctx, ask); err != nil {
+		return fmt.Errorf("grant operator's role: %w", err)
 	}
 	return erp.GrantQueries(ctx, conn, demoBridgeRole)
 }

@@ -120,6 +120,7 @@ func TestDemo(t *testing.T) { // not parallel: it looks at what is left behind
 	t.Run("strangers", func(t *testing.T) { demoStrangersTest(t, stranger, visitors["clerk"]) })
 	t.Run("lists", func(t *testing.T) { demoListsTest(t, visitors) })
 	t.Run("decision", func(t *testing.T) { demoDecisionTest(t, visitors) })
+	t.Run("rights", func(t *testing.T) { demoRightsTest(t, visitors["clerk"], visitors["approver"]) })
 	t.Run("update", func(t *testing.T) { demoUpdateTest(t, visitors, setup.Socket) })
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -156,7 +157,8 @@ func demoPageTest(t *testing.T, base, socket string) {
 }
 
 func demoStrangersTest(t *testing.T, stranger, clerk demoVisitor) {
-	for _, path := range []string{"/api/requests", "/api/stock", "/api/notifications", "/demo/rows", "/demo/committed"} {
+	for _, path := range []string{"/api/requests", "/api/stock", "/api/notifications", "/demo/rows", "/demo/committed",
+		"/demo/rights", "/demo/visit", "/demo/unseen"} {
 		if status := stranger.call(t, "GET", path, nil, nil); status != http.StatusUnauthorized {
 			t.Errorf("%s without a token: %d", path, status)
 		}
@@ -164,6 +166,10 @@ func demoStrangersTest(t *testing.T, stranger, clerk demoVisitor) {
 		if status := forged.call(t, "GET", path, nil, nil); status != http.StatusUnauthorized {
 			t.Errorf("%s with a forged token: %d", path, status)
 		}
+	}
+	why := map[string]string{"resource": "stock-levels", "key": "1", "txid": "1"}
+	if status := stranger.call(t, "POST", "/demo/why", why, nil); status != http.StatusUnauthorized {
+		t.Errorf("why without a token: %d", status)
 	}
 	if status := stranger.call(t, "GET", "/demo/token?user=2", nil, nil); status != http.StatusNotFound {
 		t.Errorf("token for somebody else: %d", status)
@@ -201,7 +207,7 @@ func demoListsTest(t *testing.T, visitors map[string]demoVisitor) {
 			}
 		}
 		for _, l := range levels {
-			place := demoPlace{ID: strconv.FormatInt(l.Warehouse, 10), Name: l.Place}
+			place := demoNamed{ID: strconv.FormatInt(l.Warehouse, 10), Name: l.Place}
 			if !slices.Contains(v.user.Warehouses, place) {
 				t.Errorf("%s sees %+v", role, l)
 			}
@@ -278,6 +284,7 @@ func demoUpdateTest(t *testing.T, visitors map[string]demoVisitor, socket string
 		t.Fatalf("update: %d %+v", status, done)
 	}
 	frames("stock_changed", done.Txid)
+	demoWhyTest(t, visitors, row.ID, done.Txid)
 	var before, after struct{ Changes int64 }
 	clerk.call(t, "GET", "/demo/committed", nil, &before)
 	clerk.call(t, "POST", "/demo/update", update{"stock", row.ID, strconv.Itoa(n + 6)}, nil)

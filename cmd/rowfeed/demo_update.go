@@ -32,10 +32,11 @@ type demoRow struct {
 
 // demoTable is a table that the visitor may change.
 type demoTable struct {
-	Table  string    `json:"table"`
-	Column string    `json:"column"`
-	Values []string  `json:"values"` // to choose from; null: a number
-	Rows   []demoRow `json:"rows"`
+	Table    string    `json:"table"`
+	Column   string    `json:"column"`
+	Resource string    `json:"resource"`
+	Values   []string  `json:"values"` // to choose from; null: a number
+	Rows     []demoRow `json:"rows"`
 }
 
 var requestValues = []string{"pending", "approved", "rejected", "paid"}
@@ -52,7 +53,7 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		var company, author int64
 		err := row.Scan(&d.ID, &d.Label, &d.Value, &company, &author)
 		d.SeenBy = s.who(func(p *demoPerson) bool {
-			return p.company == company && (p.key == author || slices.Contains(p.groups, "finance-approver"))
+			return p.company == company && (p.key == author || s.rights.decides(p, requestTable))
 		})
 		return d, err
 	})
@@ -67,7 +68,7 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		var company, place int64
 		err := row.Scan(&d.ID, &d.Label, &d.Value, &company, &place)
 		d.SeenBy = s.who(func(p *demoPerson) bool {
-			return p.company == company && (slices.Contains(p.places, place) || slices.Contains(p.groups, "purchasing"))
+			return p.company == company && (s.rights.keeps(p, place) || s.rights.decides(p, orderTable))
 		})
 		return d, err
 	})
@@ -75,8 +76,8 @@ func (s *demoServer) updatable(r *http.Request, _ *demoPerson) (any, error) {
 		return nil, fmt.Errorf("read stock: %w", err)
 	}
 	return map[string]demoTable{
-		"requests": {Table: requestTable, Column: "status", Values: requestValues, Rows: requests},
-		"stock":    {Table: stockTable, Column: "quantity", Rows: levels},
+		"requests": {Table: requestTable, Resource: s.tables[requestTable], Column: "status", Values: requestValues, Rows: requests},
+		"stock":    {Table: stockTable, Resource: s.tables[stockTable], Column: "quantity", Rows: levels},
 	}, nil
 }
 
@@ -143,16 +144,22 @@ func (s *demoServer) run(ctx context.Context, table, column string, id int64, va
 		return nil, err
 	}
 	return map[string]any{"rows": 1, "changed": !same, "txid": txid,
-		"ms": float64(time.Since(begin).Microseconds()) / 1000}, nil
+		"ms": milliseconds(time.Since(begin))}, nil
 }
 
 // countFromNow makes the counter of committed changes start here.
 func (s *demoServer) countFromNow(ctx context.Context) error {
-	err := s.stage.feed.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&s.snapshot)
-	if err != nil {
-		return fmt.Errorf("read snapshot: %w", err)
+	var err error
+	s.snapshot, err = s.snapshotNow(ctx)
+	return err
+}
+
+// snapshotNow returns what the database shows now.
+func (s *demoServer) snapshotNow(ctx context.Context) (snapshot string, err error) {
+	if err = s.stage.feed.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
+		return "", fmt.Errorf("read snapshot: %w", err)
 	}
-	return nil
+	return snapshot, nil
 }
 
 // committed tells how many row changes were committed to the watched tables since the start, whoever may see them.

@@ -19,7 +19,8 @@ import (
 )
 
 // sign signs claims by an algorithm that the configuration accepts.
-func sign(j config.JWT, o tokenOptions, claims jwt.MapClaims) (string, error) {
+func sign(p config.Party, o tokenOptions, claims jwt.MapClaims) (string, error) {
+	j := p.JWT
 	var key any
 	var fits []string // what the key can sign
 	if o.keyFile != "" {
@@ -27,7 +28,7 @@ func sign(j config.JWT, o tokenOptions, claims jwt.MapClaims) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := belongs(private, j); err != nil {
+		if err := belongs(private, p); err != nil {
 			return "", fmt.Errorf("key %s: %w", o.keyFile, err)
 		}
 		key, fits = private, config.Algorithms(private.Public())
@@ -37,7 +38,7 @@ func sign(j config.JWT, o tokenOptions, claims jwt.MapClaims) (string, error) {
 		}
 		secret, err := j.SecretBytes()
 		if err != nil {
-			return "", fmt.Errorf("auth.jwt.secret_file %w", err)
+			return "", fmt.Errorf("%s.secret_file %w", p.Key, err)
 		}
 		key, fits = secret, []string{"HS256", "HS384", "HS512"}
 	}
@@ -45,14 +46,18 @@ func sign(j config.JWT, o tokenOptions, claims jwt.MapClaims) (string, error) {
 	list := strings.Join(j.Algorithms, ", ")
 	switch {
 	case len(accepted) == 0 && o.keyFile != "":
-		return "", fmt.Errorf("key %s signs %s, and auth.jwt.algorithms are %s: give a key that fits, or none for HS",
-			o.keyFile, strings.Join(fits, ", "), list)
+		return "", fmt.Errorf("key %s signs %s, and %s.algorithms are %s: give a key that fits, or none for HS",
+			o.keyFile, strings.Join(fits, ", "), p.Key, list)
 	case o.alg == "":
 		o.alg = accepted[0]
 	case !slices.Contains(accepted, o.alg):
 		return "", fmt.Errorf("algorithm %q would be refused: give one of %s", o.alg, strings.Join(accepted, ", "))
 	}
-	signed, err := jwt.NewWithClaims(jwt.GetSigningMethod(o.alg), claims).SignedString(key)
+	token := jwt.NewWithClaims(jwt.GetSigningMethod(o.alg), claims)
+	if o.kid != "" {
+		token.Header["kid"] = o.kid
+	}
+	signed, err := token.SignedString(key)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -61,7 +66,7 @@ func sign(j config.JWT, o tokenOptions, claims jwt.MapClaims) (string, error) {
 
 // privateKey reads a private key in PEM: PKCS #8, PKCS #1 or SEC 1.
 func privateKey(file string) (crypto.Signer, error) {
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("read private key: %w: name its file with --key", err)
 	}
@@ -96,16 +101,17 @@ func privateKey(file string) (crypto.Signer, error) {
 }
 
 // belongs checks that the bridge would accept what the key signs.
-func belongs(private crypto.Signer, j config.JWT) error {
-	if j.PublicKeyFile == "" {
+func belongs(private crypto.Signer, p config.Party) error {
+	if p.JWT.PublicKeyFile == "" {
 		return nil
 	}
-	public, err := j.PublicKey()
+	key := p.Key + ".public_key_file"
+	public, err := p.JWT.PublicKey()
 	if err != nil {
-		return fmt.Errorf("auth.jwt.public_key_file %w", err)
+		return fmt.Errorf("%s %w", key, err)
 	}
 	if equal, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !equal.Equal(public) {
-		return errors.New("does not belong to auth.jwt.public_key_file: the bridge would refuse the token")
+		return fmt.Errorf("does not belong to %s: the bridge would refuse the token", key)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -20,7 +21,9 @@ type tokenOptions struct {
 	ttl      time.Duration
 	keyFile  string
 	alg      string
+	kid      string
 	operator bool
+	issuer   string // one of auth.issuers; empty: auth.jwt
 }
 
 const tokenLong = `Makes a token as the issuer of the configuration would, to try things with, and prints it alone.
@@ -30,13 +33,15 @@ audience are filled in. Other claims, such as those that auth.tenant and auth.gr
 --claim; a value that is JSON is taken as JSON.
 
 Tokens that are checked with a secret are signed with it; for RS, PS, ES and EdDSA give the private key
-that belongs to auth.jwt.public_key_file.
+that belongs to auth.jwt.public_key_file, or, with its --kid, to a key at auth.jwt.jwks_url.
 
 The token is as good as a login: don't keep it in files or in a shell's history.`
 
+//nolint:gosec // no credential: how to make one
 const tokenExample = `  rowfeed token --user 42
   rowfeed token --user 42 --claim 'warehouses=[1,2]' --claim company=3 --ttl 8h
-  rowfeed token --user 42 --key private.pem --alg RS256`
+  rowfeed token --user 42 --key private.pem --alg RS256
+  rowfeed token --user 42 --issuer https://partner.example`
 
 func newTokenCommand(env *environment) *cobra.Command {
 	var o tokenOptions
@@ -73,6 +78,8 @@ func (o *tokenOptions) flags(cmd *cobra.Command) {
 		"a further claim, `name=value`, as often as needed; a.b is b within a, unless there is a / in the name")
 	f.DurationVar(&o.ttl, "ttl", time.Hour, "how long the token is good for")
 	f.StringVar(&o.keyFile, "key", "", "private key `file` in PEM, for RS, PS, ES and EdDSA")
+	f.StringVar(&o.kid, "kid", "", "`name` of the private key, as the key set has it")
+	f.StringVar(&o.issuer, "issuer", "", "the `name` of one of auth.issuers, to make a token as that one would (default auth.jwt)")
 	f.StringVar(&o.alg, "alg", "", "`algorithm`, one of auth.jwt.algorithms (default the first that fits the key)")
 }
 
@@ -81,22 +88,26 @@ func mint(auth config.Auth, o tokenOptions, now time.Time) (string, error) {
 	if o.ttl <= 0 {
 		return "", fmt.Errorf("a token for %s is of no use: give --ttl a time above 0, such as 1h", o.ttl)
 	}
+	party, err := partyOf(auth, o)
+	if err != nil {
+		return "", err
+	}
 	claims := map[string]any{
 		"iat": now.Unix(),
 		"exp": now.Add(o.ttl).Unix(),
 		"jti": rand.Text(),
 	}
-	if auth.JWT.Issuer != "" {
-		claims["iss"] = auth.JWT.Issuer
+	if party.JWT.Issuer != "" {
+		claims["iss"] = party.JWT.Issuer
 	}
-	if auth.JWT.Audience != "" {
-		claims["aud"] = auth.JWT.Audience
+	if party.JWT.Audience != "" {
+		claims["aud"] = party.JWT.Audience
 	}
-	maps.Copy(claims, stringsToAny(auth.JWT.Claims))
+	maps.Copy(claims, stringsToAny(party.JWT.Claims))
 	if o.operator {
 		claims["rowfeed_operator"] = true
 	}
-	if err := setUser(claims, auth.User, o.user); err != nil {
+	if err := setUser(claims, party.UserKey, party.User, o.user); err != nil {
 		return "", err
 	}
 	for _, claim := range o.claims {
@@ -108,20 +119,44 @@ func mint(auth config.Auth, o tokenOptions, now time.Time) (string, error) {
 			return "", err
 		}
 	}
-	return sign(auth.JWT, o, claims)
+	return sign(party, o, claims)
+}
+
+// partyOf finds the issuer whose token is wanted.
+func partyOf(auth config.Auth, o tokenOptions) (config.Party, error) {
+	parties := auth.Parties()
+	switch {
+	case o.issuer == "":
+		return parties[0], nil
+	case o.operator:
+		return config.Party{}, errors.New("an operator's token is auth.jwt's: leave --issuer out")
+	}
+	var names []string
+	for _, p := range parties {
+		if p.JWT.Issuer == o.issuer {
+			return p, nil
+		}
+		if p.JWT.Issuer != "" {
+			names = append(names, p.JWT.Issuer)
+		}
+	}
+	if len(names) == 0 {
+		return config.Party{}, fmt.Errorf("issuer %q is not configured, nor is any other: leave --issuer out", o.issuer)
+	}
+	return config.Party{}, fmt.Errorf("issuer %q is not configured: give one of %s", o.issuer, strings.Join(names, ", "))
 }
 
 // setUser sets the claim that the template reads, so that the template gives user.
-func setUser(claims map[string]any, template, user string) error {
+func setUser(claims map[string]any, key, template, user string) error {
 	before, rest, _ := strings.Cut(template, "{")
 	name, after, ok := strings.Cut(rest, "}")
 	if !ok || strings.ContainsAny(before+name+after, "{}") {
-		return fmt.Errorf("auth.user %q reads more than one claim: configure one alone, such as {user_id}", template)
+		return fmt.Errorf("%s %q reads more than one claim: configure one alone, such as {user_id}", key, template)
 	}
 	plain, hasBefore := strings.CutPrefix(user, before)
 	plain, hasAfter := strings.CutSuffix(plain, after)
 	if !hasBefore || !hasAfter || plain == "" {
-		return fmt.Errorf("user %q does not fit auth.user %q: give one that does with --user", user, template)
+		return fmt.Errorf("user %q does not fit %s %q: give one that does with --user", user, key, template)
 	}
 	var id any = plain
 	if digits(plain) && name != "sub" { // sub is a string: RFC 7519, section 4.1.2

@@ -229,3 +229,32 @@ func pemFiles(t *testing.T, key crypto.Signer) (public, private string) {
 	der, err = x509.MarshalPKCS8PrivateKey(key)
 	return public, write("private.pem", "PRIVATE KEY", der, err)
 }
+
+// TestTokenOfIssuer: --issuer makes a token as a further issuer would.
+func TestTokenOfIssuer(t *testing.T) {
+	t.Parallel()
+	file := configFile(t, `
+  user: "{user_id}"
+  jwt: {algorithms: [HS256], secret: "`+testSecret+`", issuer: erp, claims: {token_type: access}}
+  issuers:
+    - {name: partner, algorithms: [HS256], secret: "`+testSecret+` of theirs", audience: live, user: "p-{sub}", grants: [all]}`)
+	stdout, stderr, code := rowfeed(t, nil, "token", "-c", file, "--user", "p-42", "--issuer", "partner", "--kid", "7")
+	if code != 0 {
+		t.Fatalf("code %d, stderr %q", code, stderr)
+	}
+	token, err := jwt.NewParser(jwt.WithIssuer("partner"), jwt.WithAudience("live"), jwt.WithSubject("42")).Parse(
+		strings.TrimSpace(stdout), func(*jwt.Token) (any, error) { return []byte(testSecret + " of theirs"), nil })
+	if err != nil || token.Header["kid"] != "7" || token.Claims.(jwt.MapClaims)["token_type"] != nil {
+		t.Errorf("got %+v, %v", token, err)
+	}
+	for _, test := range [][]string{
+		{`issuer "nobody" is not configured: give one of erp, partner`, "--user", "42", "--issuer", "nobody"},
+		{`user "42" does not fit auth.issuers[0].user "p-{sub}"`, "--user", "42", "--issuer", "partner"},
+		{"an operator's token is auth.jwt's", "--user", "p-42", "--issuer", "partner", "--operator"},
+	} {
+		_, stderr, code := rowfeed(t, nil, append([]string{"token", "-c", file}, test[1:]...)...)
+		if code != 1 || !strings.Contains(stderr, test[0]) {
+			t.Errorf("%v: code %d, %s", test[1:], code, stderr)
+		}
+	}
+}

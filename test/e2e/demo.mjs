@@ -1,5 +1,6 @@
 // Builds and starts `rowfeed demo`, and opens its page in Chromium.
 
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -194,6 +195,12 @@ export class Visitor {
   async change(kind, { group, from, to }) {
     const { id } = await this.update(kind, { group, value: from });
     return this.update(kind, { row: id, value: to });
+  }
+
+  // fits makes sure that nothing on the page is wider than the screen.
+  async fits() {
+    const [wide, shown] = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.ok(wide <= shown, `${this.user.role}: ${wide} px wide in ${shown}`);
   }
 
   row(resource, id) { return this.page.locator(`[data-key="${resource}/${id}"]`); }

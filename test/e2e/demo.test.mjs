@@ -212,8 +212,7 @@ test('the page fits desktop and phone, light and dark', async () => {
         const visitor = await Visitor.open(browser, demo, role, { size, scheme });
         const rows = role === 'clerk' ? '#stock tbody tr' : '#requests-list [data-key]';
         await visitor.page.locator(rows).first().waitFor();
-        const [wide, shown] = await visitor.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-        assert.ok(wide <= shown, `${role} on ${size}: ${wide} px wide in ${shown}`);
+        await visitor.fits();
         await visitor.page.screenshot({ path: join(folder, `${role}-${size}-${scheme}.png`), fullPage: true });
         assert.deepEqual(visitor.complaints, []);
         await visitor.close();

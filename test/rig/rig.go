@@ -200,12 +200,15 @@ func FreeAddress(t testing.TB) string {
 }
 
 // Token signs the claims, with an hour to live unless they have an exp.
-func Token(claims map[string]any) string {
+func Token(claims map[string]any) string { return Sign(claims, Secret) }
+
+// Sign does so with another issuer's secret.
+func Sign(claims map[string]any, secret string) string {
 	c := jwt.MapClaims{"exp": time.Now().Add(time.Hour).Unix()}
 	for k, v := range claims {
 		c[k] = v
 	}
-	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(Secret))
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString([]byte(secret))
 	if err != nil {
 		panic(err)
 	}
@@ -222,6 +225,9 @@ type Client struct {
 	*websocket.Conn
 	t testing.TB
 }
+
+// Wrap makes a client of a connection that was dialled otherwise.
+func Wrap(t testing.TB, conn *websocket.Conn) *Client { return &Client{conn, t} }
 
 // Limit bounds what a test waits for.
 const Limit = 10 * time.Second
@@ -339,7 +345,8 @@ func (r *Rig) Metrics(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+Token(map[string]any{"user_id": 0, "rowfeed_operator": true}))
+	claims := map[string]any{"user_id": 0, "rowfeed_operator": true, "iss": r.Config.Auth.JWT.Issuer}
+	req.Header.Set("Authorization", "Bearer "+Token(claims))
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

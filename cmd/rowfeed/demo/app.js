@@ -1,12 +1,14 @@
 // The page: one user at a time, REST for what there is, the feed for what changes.
 
 import { Bell, Toasts } from './bell.js';
-import { $, h, replay, span } from './dom.js';
+import { $, h, now, replay, span } from './dom.js';
 import { Feed } from './feed.js';
 import { Outage } from './outage.js';
 import { Requests } from './requests.js';
+import { Rights } from './rights.js';
 import { Sql } from './sql.js';
 import { Stock } from './stock.js';
+import { Why } from './why.js';
 import { Wire } from './wire.js';
 
 const POLL = 1000;
@@ -18,19 +20,25 @@ let token = '';
 let pending = null; // the first token of a user, on its way
 let held = null; // events that came while the page fetches afresh; applied after it
 let again = false;
+let fetching = null; // the fetch afresh that is under way
+let regrant = null; // the same, because what one may see has changed
 let told = ''; // the transaction of the last toast
 
-// ask calls the demo server as the user and gives null where that did not work.
-async function ask(path, options = {}) {
+// call fetches from the demo server as the user.
+async function call(path, options = {}) {
+  if (!token) await (pending ??= renew());
+  const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}`,
+    ...(options.body ? { 'Content-Type': 'application/json' } : {}) } });
+  if (answer.status !== 401 || options.retried) return answer;
+  await renew();
+  return call(path, { ...options, retried: true });
+}
+
+// ask gives the answer, and null where there was none.
+async function ask(path, options) {
   try {
-    if (!token) await (pending ??= renew());
-    const answer = await fetch(path, { ...options, headers: { Authorization: `Bearer ${token}`,
-      ...(options.body ? { 'Content-Type': 'application/json' } : {}) } });
-    if (answer.status === 401 && !options.retried) {
-      await renew();
-      return ask(path, { ...options, retried: true });
-    }
-    return answer.ok || answer.status === 422 ? await answer.json() : null;
+    const answer = await call(path, options);
+    return answer.ok || [409, 422].includes(answer.status) ? await answer.json() : null;
   } catch {
     return null;
   }
@@ -49,7 +57,8 @@ async function renew() {
 }
 
 const toasts = new Toasts();
-const wire = new Wire();
+const why = new Why({ ask: (change) => post('/demo/why', change) });
+const wire = new Wire({ why: (change) => why.open(change, setup.users) });
 const outage = new Outage({
   cut: () => feed.cut(),
   restore: () => feed.open(),
@@ -69,31 +78,79 @@ const sql = new Sql({
   rows: () => ask('/demo/rows'),
   run: async (kind, id, value) => await post('/demo/update', { kind, id, value })
     ?? { error: 'The demo server does not answer: is it still running?' },
+  why: (change) => why.open(change, setup.users),
 });
 
-// refresh fetches all that the page shows. Events that come meanwhile wait: those of one row come in commit order, so
-// the last one leaves the row right whatever the fetch saw.
-async function refresh() {
-  if (held) {
-    again = true;
-    return;
-  }
-  held = [];
-  const who = user;
-  const paths = ['/api/requests', '/api/stock', '/api/notifications'];
-  const [list, levels, messages] = await Promise.all(paths.map((path) => ask(path)));
-  const waiting = held;
-  held = null;
-  if (who !== user) return refresh();
-  if (list) requests.load(list);
-  if (levels) stock.load(levels);
-  if (messages) bell.load(messages);
-  waiting.forEach(apply);
-  if (again) {
-    again = false;
-    refresh();
+// visit opens the request to which belongs what the page takes away: it lasts until the page goes.
+async function visit(signal) {
+  try {
+    const { body } = await call('/demo/visit', { signal });
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    const { visit: name } = JSON.parse((await reader.read()).value);
+    return { name, ended: reader.read().catch(() => {}) };
+  } catch {
+    return null;
   }
 }
+
+const rights = new Rights({
+  turn: (id, held, name) => ask(`/demo/rights/${id}`, { method: 'POST', body: JSON.stringify({ held, visit: name }) }),
+  unseen: (from) => ask(`/demo/unseen?from=${from}`),
+  visit,
+  changed: (list) => {
+    const away = list.filter(({ held: has }) => !has);
+    const [places, groups] = [away.filter(({ place }) => place), away.filter(({ place }) => !place)]
+      .map((some) => some.map(({ label }) => label));
+    requests.rights(groups);
+    stock.rights(list.filter(({ held: has }) => has).map(({ place }) => place), places);
+    const names = away.map(({ label }) => label).join(' and ');
+    $('sees').textContent = away.length ? `${names} ${away.length > 1 ? 'are' : 'is'} taken away: what ${user.first} saw by `
+      + `${away.length > 1 ? 'them' : 'it'} is no longer sent to this browser.` : user.sees;
+  },
+  look: (one) => document.querySelector(`#switch input[value="${one.id}"]`).click(),
+});
+
+// refresh fetches all that the page shows, once more where it is asked to meanwhile.
+function refresh() {
+  if (fetching) again = true;
+  return fetching ??= fetchAll().finally(() => { fetching = null; });
+}
+
+// fetchAll: events that come meanwhile wait. Those of one row come in commit order, so the last one leaves the row right
+// whatever the fetch saw.
+async function fetchAll() {
+  do {
+    again = false;
+    held = [];
+    const who = user;
+    const paths = ['/api/requests', '/api/stock', '/api/notifications', '/demo/rights'];
+    const [list, levels, messages, has] = await Promise.all(paths.map((path) => ask(path)));
+    const waiting = held;
+    held = null;
+    if (who !== user) {
+      again = true;
+      continue;
+    }
+    if (list) requests.load(list);
+    if (levels) stock.load(levels);
+    if (messages) bell.load(messages);
+    if (has) rights.load(has);
+    waiting.forEach(apply);
+  } while (again);
+}
+
+// regranted fetches all afresh when what one may see has changed, and tells what that changed on the page.
+async function regranted() {
+  const [at, before] = [now(), keys()];
+  rights.heard(at);
+  sql.refresh();
+  await refresh();
+  const after = keys();
+  const lacks = (list, other) => [...list].filter((key) => !other.has(key)).length;
+  rights.fetched({ went: lacks(before, after), came: lacks(after, before), ms: now() - at });
+}
+
+const keys = () => new Set([...requests.keys(), ...stock.keys()]);
 
 function apply(detail) {
   if (held) return held.push(detail);
@@ -122,10 +179,10 @@ function tell({ txid, message, resource, type, data }) {
 // would be how long the page was away.
 function shown(event, missed) {
   const note = () => {
-    const now = performance.timeOrigin + performance.now();
-    if (!missed) $('live-ms').textContent = span(Math.max(0, now - Date.parse(event.at)));
+    const at = now();
+    if (!missed) $('live-ms').textContent = span(Math.max(0, at - Date.parse(event.at)));
     replay($('live'), 'beat');
-    sql.arrived(event, now);
+    sql.arrived(event, at);
   };
   if (document.hidden) note();
   else requestAnimationFrame(note);
@@ -143,6 +200,7 @@ function state({ state: name, reason }) {
   if (name !== 'live') $('live-ms').textContent = '';
   $('live-announce').textContent = word;
   outage.state(name);
+  rights.state(name);
 }
 
 // Why the page had to fetch everything again, by the reason that the bridge gives; "reconnected" is the page's own.
@@ -164,7 +222,7 @@ function explain(reason) {
   if (explained.text === text && Date.now() < explained.until) return;
   explained = { text, until: Date.now() + 5000 };
   toasts.show(text, 'warn');
-  outage.afresh(text);
+  if (reason !== 'grants_changed') outage.afresh(text);
 }
 
 function view(next) {
@@ -180,19 +238,23 @@ function view(next) {
   $('work').dataset.role = user.role;
   $('work').append(...(user.role === 'clerk' ? [$('stock'), $('requests')] : [$('requests'), $('stock')]));
   for (const panel of [requests, stock, wire, sql, outage]) panel.show(user);
+  rights.show(user, setup.users);
   bell.load({ items: [], unread: 0 });
   feed = new Feed({ url: setup.socket, channels: setup.channels, token: renew });
   feed.addEventListener('state', ({ detail }) => state(detail));
   feed.addEventListener('frame', ({ detail }) => wire.frame(detail));
   feed.addEventListener('event', ({ detail }) => {
     outage.event(detail);
+    rights.event(detail.frame);
     apply(detail);
   });
   feed.addEventListener('again', () => outage.again());
   feed.addEventListener('stale', ({ detail: { reason } }) => {
     if (reason === 'connected') sql.refresh();
-    else explain(reason);
-    refresh();
+    else if (reason !== 'grants_changed' || !rights.tells) explain(reason);
+    if (reason !== 'grants_changed') return refresh();
+    if (regrant) return refresh();
+    regrant = regranted().finally(() => { regrant = null; });
   });
   feed.open();
   refresh(); // what there is doesn't wait for the socket

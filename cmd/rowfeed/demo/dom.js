@@ -95,6 +95,16 @@ export function ago(iso) {
   return days.format(new Date(iso));
 }
 
+// now is the time of day in ms since 1970, finer than Date's.
+export const now = () => performance.timeOrigin + performance.now();
+
+// step is a line of a trace, with how long it took in ms.
+export const step = (look, text, ms) => h(`li.${look}`, {}, text, ms === undefined ? null : h('time', {}, span(ms)));
+
+// whyButton asks what became of a change.
+export const whyButton = (onclick) => h('button.button', { type: 'button', 'aria-haspopup': 'dialog', onclick },
+  icon('question'), 'Why?');
+
 export const words = (name) => (name ?? '').replaceAll('_', ' ').replace(/^./, (c) => c.toUpperCase());
 
 // span says a length of time in ms so that it fits a pill.

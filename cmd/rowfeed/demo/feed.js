@@ -1,11 +1,11 @@
 // The live part: one socket that speaks rowfeed.v1 and comes back by itself.
 
+import { now } from './dom.js';
+
 const SILENCE = 35_000; // the server's heartbeat comes every 25 s
 const LONGEST = 20_000;
 const REMEMBERED = 50_000; // ids of events
 const FINAL = new Set([1003, 1007, 1009]);
-
-const now = () => performance.timeOrigin + performance.now();
 
 // Feed keeps one user subscribed to channels. It dispatches "state" (detail: {state, reason}), "frame" (detail: {text,
 // frame, sent}: of either direction), "event" (detail: {frame, missed}: missed was made while there was no
@@ -18,6 +18,7 @@ export class Feed extends EventTarget {
   #cursors = new Map(); // by channel: where to go on
   #back = 0; // when this connection took the place of another; 0: it is the first
   #lived = false;
+  #regranted = false; // the last connection ended because grants had changed
   state = 'connecting';
 
   // token is an async function that gives a fresh token.
@@ -119,7 +120,9 @@ export class Feed extends EventTarget {
     this.#attempt = 0;
     this.#lived = true;
     this.#say('live');
-    if (this.#fresh) this.#emit('stale', { reason: this.#back ? 'reconnected' : 'connected' });
+    const reason = this.#regranted ? 'grants_changed' : this.#back ? 'reconnected' : 'connected';
+    this.#regranted = false;
+    if (this.#fresh) this.#emit('stale', { reason });
   }
 
   async #renew() {
@@ -144,6 +147,10 @@ export class Feed extends EventTarget {
   #closed({ code, reason }) {
     this.#drop(code === 4002 ? 4002 : 1000);
     if (this.#ended) return;
+    if (code === 4003) { // what was missed is not to be told by the old grants
+      this.#cursors.clear();
+      this.#regranted = true;
+    }
     if ((code >= 4500 && code < 5000) || FINAL.has(code)) return this.#stop(reason || `code ${code}`);
     this.#later(code === 4000 ? Number.parseInt(reason, 10) : NaN);
   }

@@ -4,7 +4,7 @@ import { $, ago, amount, arrange, blank, count, glide, h, icon, replay, tabs, wo
 
 const SHORT = 7;
 const LINGER = 6000; // how long a decided request stays where it was, so that nothing moves under a pointer
-const TONES = { pending: 'pending', submitted: 'pending', in_transit: 'onward', approved: 'good', completed: 'good',
+const TONES = { pending: 'pending', submitted: 'pending', shipped: 'onward', approved: 'good', completed: 'good',
   received: 'good', rejected: 'bad', cancelled: 'bad', paid: 'onward', ordered: 'onward', disbursed: 'onward' };
 
 const tone = (status) => TONES[status] ?? '';
@@ -14,7 +14,7 @@ const idOf = (resource, id) => `${resource}/${id}`;
 
 export class Requests {
   #items = new Map(); #elements = new Map(); #leaving = new Map();
-  #user; #decide; #fetch; #tab = 'waiting'; #all = false; #held = 0;
+  #user; #decide; #fetch; #tab = 'waiting'; #all = false; #held = 0; #turn = 0; #away = [];
 
   // decide(item, decision) and fetchOne(resource, id) are async and talk to the ERP.
   constructor({ decide, fetchOne }) {
@@ -36,6 +36,7 @@ export class Requests {
     this.#leaving.clear();
     this.#tab = 'waiting';
     this.#all = false;
+    this.#away = [];
     $('requests-title').textContent = user.decides ? 'Requests to decide'
       : user.warehouses.length ? 'Your requests and transfers' : 'Your requests';
     this.list.classList.toggle('deciding', user.decides);
@@ -43,8 +44,19 @@ export class Requests {
     this.#draw();
   }
 
+  // rights takes the names of the groups and warehouses that were taken away from the user.
+  rights(away) {
+    if (away.join() === this.#away.join()) return;
+    this.#away = away;
+    this.#draw();
+  }
+
+  // keys names the rows that the page knows.
+  keys() { return [...this.#items.keys()]; }
+
   // load replaces everything by what the ERP's REST interface says.
   load(items) {
+    this.#turn++;
     this.#items = new Map(items.map((item) => [idOf(item.resource, item.id), item]));
     for (const key of [...this.#elements.keys()]) if (!this.#items.has(key)) this.#elements.delete(key);
     for (const [key, item] of this.#items) if (this.#elements.has(key)) this.#fill(this.#elements.get(key), item);
@@ -73,9 +85,9 @@ export class Requests {
 
   // #arrive fetches what the event does not carry (whose it is, what for) from the ERP, as any page would.
   async #arrive(event, key) {
-    const user = this.#user;
+    const [user, turn] = [this.#user, this.#turn];
     const item = await this.#fetch(event.resource, event.resource_id);
-    if (!item || user !== this.#user) return;
+    if (!item || user !== this.#user || turn !== this.#turn) return; // what is loaded since knows it, or must not
     this.#items.set(key, { ...item, changed_at: event.at, fresh: true });
     this.#draw();
   }
@@ -136,9 +148,11 @@ export class Requests {
   }
 
   #drawBlank() {
-    const text = this.#user.decides ? ['Nothing waits for you', 'A new request appears here as soon as it is filed.']
+    const lost = ['Not yours to see any more', `Without ${this.#away.join(' and ')} nothing that others filed is sent to `
+      + 'this browser.'];
+    const text = this.#away.length ? lost : this.#user.decides ? ['Nothing waits for you', 'A new request appears here as soon as it is filed.']
       : ['No requests yet', 'What you file appears here, and follows every decision.'];
-    this.list.replaceChildren(h('li.blank', {}, blank('inbox', ...text)));
+    this.list.replaceChildren(h('li.blank', {}, blank(this.#away.length ? 'lock' : 'inbox', ...text)));
     $('requests-foot').hidden = true;
   }
 

@@ -1,18 +1,20 @@
 // The form that runs one plain UPDATE and follows what comes of it, from the click to this screen.
 
-import { $, h, span, tabs, words } from './dom.js';
+import { $, h, step, tabs, whyButton, words } from './dom.js';
 
 // How long the page waits before it says that no event came: where none is due, and where one is.
 const BRIEF = 2500;
 const LONG = 15_000;
 
 export class Sql {
-  #run; #rows; #user; #kind = 'requests'; #data = null; #events = []; #waiting = new Set();
+  #run; #rows; #why; #user; #kind = 'requests'; #data = null; #events = []; #waiting = new Set();
 
-  // rows() gives the rows to choose from, run(kind, id, value) executes; both are async.
-  constructor({ rows, run }) {
+  // rows() gives the rows to choose from, run(kind, id, value) executes; both are async. why(change) explains what became
+  // of a change.
+  constructor({ rows, run, why }) {
     this.#rows = rows;
     this.#run = run;
+    this.#why = why;
     $('sql-form').addEventListener('submit', (submit) => {
       submit.preventDefault();
       this.#submit();
@@ -23,6 +25,7 @@ export class Sql {
     this.#user = user;
     this.#kind = user.role === 'clerk' ? 'stock' : 'requests';
     $('sql-trace').replaceChildren();
+    $('sql-why').hidden = true;
     $('sql-statement').replaceChildren();
     if (this.#data) this.#draw();
   }
@@ -111,6 +114,8 @@ export class Sql {
     const trace = $('sql-trace');
     const clicked = performance.now();
     trace.replaceChildren(h('li.now', {}, 'Sent to PostgreSQL'));
+    $('sql-why').hidden = true;
+    const { resource } = this.#data[this.#kind];
     const done = await this.#run(this.#kind, row.id, value);
     button.disabled = false;
     if (user !== this.#user) return;
@@ -121,6 +126,14 @@ export class Sql {
       return trace.append(step('none', `It was ${words(value).toLowerCase()} already: nothing changed, so no event`));
     }
     await this.#follow(done, row, clicked, trace);
+    if (user === this.#user) this.#offer({ resource, resource_id: row.id, txid: done.txid });
+  }
+
+  // #offer lets the visitor ask what became of the change.
+  #offer(change) {
+    const label = $('sql-why');
+    label.replaceChildren(whyButton(() => this.#why(change)), 'Who was sent it, and who was not');
+    label.hidden = false;
   }
 
   // #follow waits for the event of this very transaction, or says that none came.
@@ -160,5 +173,3 @@ export class Sql {
     });
   }
 }
-
-const step = (look, text, ms) => h(`li.${look}`, {}, text, ms === undefined ? null : h('time', {}, span(ms)));

@@ -9,6 +9,7 @@ const low = (level) => level.quantity <= level.reorder_level;
 
 export class Stock {
   #levels = new Map(); #elements = new Map(); #user; #tab = 'moving'; #search = ''; #place = ''; #table = null;
+  #places = []; #away = [];
 
   // show starts afresh for a user.
   show(user) {
@@ -18,10 +19,25 @@ export class Stock {
     this.#table = null;
     this.#tab = 'moving';
     this.#search = this.#place = '';
+    this.#places = user.warehouses;
+    this.#away = [];
     $('stock-title').textContent = user.warehouses.length ? 'Stock in your warehouses' : 'Stock';
     $('stock-body').replaceChildren();
     this.#draw();
   }
+
+  // rights takes the ids of the warehouses that the user belongs to now, and the names of those that were taken away.
+  rights(held, away) {
+    if (away.join() === this.#away.join()) return;
+    this.#away = away;
+    this.#places = this.#user.warehouses.filter(({ id }) => held.includes(id));
+    this.#search = this.#place = '';
+    this.#table = null;
+    this.#draw();
+  }
+
+  // keys names the rows that the page knows.
+  keys() { return [...this.#levels.keys()].map((key) => `stock/${key}`); }
 
   // load replaces everything by what the ERP's REST interface says.
   load(levels) {
@@ -73,7 +89,7 @@ export class Stock {
 
   #draw() {
     if (!this.#user) return;
-    if (!this.#user.warehouses.length) return this.#drawNothing();
+    if (!this.#places.length) return this.#drawNothing();
     const few = [...this.#levels.values()].filter(low).length;
     const choices = [['moving', 'Moving now'], ['low', `Low ${count(few)}`], ['all', 'All']];
     tabs($('stock-tabs'), choices, this.#tab, (tab) => {
@@ -91,8 +107,11 @@ export class Stock {
 
   #drawNothing() {
     tabs($('stock-tabs'), [], '', () => {});
-    const text = ['Nothing here is yours to see',
-      `${this.#user.first} belongs to no warehouse: not one stock row is sent to this browser, however many move.`];
+    this.#table = null;
+    const quiet = 'not one stock row is sent to this browser, however many move.';
+    const text = this.#away.length
+      ? ['Not yours to see any more', `${this.#user.first} was taken off ${this.#away.join(' and ')}: ${quiet}`]
+      : ['Nothing here is yours to see', `${this.#user.first} belongs to no warehouse: ${quiet}`];
     $('stock-body').replaceChildren(h('div.blank', {}, blank('lock', ...text)));
   }
 
@@ -108,7 +127,7 @@ export class Stock {
   }
 
   #filters() {
-    const places = this.#user.warehouses.map((place) => h('option', { value: place.id }, place.name));
+    const places = this.#places.map((place) => h('option', { value: place.id }, place.name));
     return h('div.filters', {},
       h('input.field', { type: 'search', placeholder: 'Find an item', 'aria-label': 'Find an item',
         oninput: ({ target }) => { this.#search = target.value; this.#draw(); } }),

@@ -1,14 +1,16 @@
 // The wire panel: the frames that this user's socket received and what it asked for, and how many changes were
 // committed meanwhile.
 
-import { $, count, h, time } from './dom.js';
+import { $, count, h, time, whyButton } from './dom.js';
 
 const KEPT = 40;
 
 export class Wire {
-  #base = null; #committed = 0; #sent = 0;
+  #base = null; #committed = 0; #sent = 0; #why;
 
-  constructor() {
+  // why(change) explains what became of a change.
+  constructor({ why }) {
+    this.#why = why;
     const fold = $('wire-fold');
     const open = (yes) => {
       fold.setAttribute('aria-expanded', String(yes));
@@ -54,7 +56,9 @@ export class Wire {
     const summary = h('summary', { title: `${about}, ${bytes}` }, type, h('span.when', {}, time(new Date())));
     const details = h('details', {}, summary);
     details.addEventListener('toggle', () => {
-      if (details.open && details.childElementCount === 1) details.append(h('pre', {}, ...colour(frame)));
+      if (!details.open || details.childElementCount > 1) return;
+      if (frame.txid) details.append(whyButton(() => this.#why(frame)));
+      details.append(h('pre', {}, ...colour(frame)));
     });
     return h('li', {}, details);
   }

@@ -22,7 +22,9 @@ with member as (
     select company_id from part where part is not null group by company_id
     having count(distinct part) = 3 order by company_id limit 1
 )
-select distinct on (p.part) p.part, p.id::bigint, p.first_name, p.last_name, p.company_id, p.company, p.groups,
+select distinct on (p.part) p.part, p.id::bigint, p.first_name, p.last_name, p.company_id, p.company,
+    array(select jsonb_build_object('id', g.id::text, 'name', g.name)
+        from auth_group g where g.name = any (p.groups) order by g.name) as groups,
     array(select jsonb_build_object('id', w.id::text, 'name', w.name)
         from inventory_warehouse w where w.id = any (p.warehouses) order by w.name) as warehouses
 from part p

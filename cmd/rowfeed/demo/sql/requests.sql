@@ -1,7 +1,11 @@
 -- The requests that a user may see, as the ERP's own REST interface decides: one's own; what was filed and is for one's
--- groups to decide; transfers that concern one's warehouses. $1 company, $2 user, $3 groups, $4 warehouses, $5 table
--- and $6 id of one request or null.
-with request as (
+-- groups to decide; transfers that concern one's warehouses. $1 company, $2 user, $3 table and $4 id of one request or
+-- null.
+with me as (
+    select array(select g.name::text from auth_group g join auth_user_groups ug on ug.group_id = g.id
+            where ug.user_id = $2) as groups,
+        array(select warehouse_id from inventory_warehouse_staff where user_id = $2) as warehouses
+), request as (
     select 'finance_expenserequest' as source, id, number, company_id, requested_by_id, 'expense' as kind,
         'receipt' as icon, description as subject, amount, currency, status, created_at, updated_at,
         'finance-approver' as decider, null::bigint[] as warehouses
@@ -46,13 +50,14 @@ with request as (
 )
 select r.source, r.id, r.number, r.kind, r.icon, r.subject, r.amount::text, coalesce(r.currency, '') as currency,
     r.status, r.requested_by_id::text as requester_id, u.first_name || ' ' || u.last_name as requester,
-    r.created_at, r.updated_at, r.decider = any ($3::text[]) and r.requested_by_id <> $2 as decidable
-from request r
+    r.created_at, r.updated_at, r.decider = any (me.groups) and r.requested_by_id <> $2 as decidable
+from me
+cross join request r
 join auth_user u on u.id = r.requested_by_id
 where r.company_id = $1
     and (r.requested_by_id = $2
-        or r.decider = any ($3) and r.status <> 'draft'
-        or r.warehouses && $4::bigint[] and r.status in ('approved', 'in_transit', 'completed'))
-    and ($5::text is null or r.source = $5 and r.id = $6)
+        or r.decider = any (me.groups) and r.status <> 'draft'
+        or r.warehouses && me.warehouses and r.status in ('approved', 'shipped', 'completed'))
+    and ($3::text is null or r.source = $3 and r.id = $4)
 order by r.status = 'pending' desc, r.updated_at desc, r.id desc
 limit 500;

@@ -1,4 +1,5 @@
--- Stock levels to try an UPDATE on: some of the clerk's warehouses ($1), some of others.
+-- Stock levels to try an UPDATE on: some of the clerk's warehouses, and some of others. $1 the clerk's warehouses, those
+-- included that were taken away for a while.
 (
     select l.id, s.name || ', ' || w.name as label, l.quantity::text as value, l.company_id, l.warehouse_id
     from inventory_stocklevel l
