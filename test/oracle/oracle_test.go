@@ -21,7 +21,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 1, "of the first set of rules; each has the next one")
-	casesFlag = flag.Int("cases", 100_000, "histories in all")
+	casesFlag = flag.Int("cases", cases, "histories in all")
 )
 
 // perRules is how many histories each set of rules goes through: compiling them takes longer.

@@ -16,7 +16,7 @@ import (
 	"nalar.internal/rowfeed/test/rig"
 )
 
-var socketCases = flag.Int("socket-cases", 2000, "histories through PostgreSQL and sockets in all")
+var socketsFlag = flag.Int("socket-cases", socketCases, "histories through PostgreSQL and sockets in all")
 
 // perBridge is how many histories a database and a bridge go through.
 const perBridge = 250
@@ -30,7 +30,7 @@ var doneRule = &oracle.Rule{Table: done, Event: "done", Resource: "done", Column
 // they last heard.
 func TestDeliveryOverSockets(t *testing.T) {
 	t.Parallel()
-	for i := range max(1, *socketCases/perBridge) {
+	for i := range max(1, *socketsFlag/perBridge) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			newHall(t, *seedFlag+uint64(i)).run(t)
@@ -104,7 +104,7 @@ type guest struct {
 }
 
 func (h *hall) run(t *testing.T) {
-	for range min(perBridge, *socketCases) {
+	for range min(perBridge, *socketsFlag) {
 		h.past = nil
 		var guests []*guest
 		for range 1 + h.IntN(3) {
