@@ -112,7 +112,7 @@ func (s *demoServer) whyOf(p *demoPerson, report *explain.Report, txid string) (
 	}
 	best = best[:min(far+1, len(best))]
 	for i := range best {
-		best[i].Text = visitorsWords(best[i])
+		best[i].Text = visitorsWords(p, best[i])
 	}
 	return &demoWhy{User: p.ID, Sent: best[len(best)-1].Verdict, Gates: best}, nil
 }
@@ -210,8 +210,9 @@ func passed(gates []explain.Gate) int {
 
 // visitorsWords says a gate's words to a visitor: the first sentence, since what follows is advice to an operator, and once what
 // holds for the old row as for the new.
-func visitorsWords(g explain.Gate) string {
+func visitorsWords(p *demoPerson, g explain.Gate) string {
 	text, _, _ := strings.Cut(g.Text, ". ")
+	text = strings.NewReplacer("It holds ", p.First+" holds ", "what it holds", "what "+p.First+" holds").Replace(text)
 	text = strings.TrimSuffix(text, ".")
 	who, ok := strings.CutPrefix(text, "Those may see it who hold, for ")
 	if !ok {
