@@ -1,12 +1,14 @@
 # `make help` lists the targets. CI calls the same ones.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULN   := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10s
+TARGET   ?= .
 MODULES  := client test/e2e
 NPM_CI   := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test race client fuzz e2e bench soak demo build clean
+.PHONY: help setup fmt lint test race client fuzz e2e audit bench soak demo build clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +42,12 @@ client: client/node_modules/.package-lock.json ## the client package's tests
 e2e: setup ## the demo in a real browser
 	cd test/e2e && npm test --silent
 
-fuzz: ## every fuzz target for FUZZTIME (default 10s)
-	scripts/fuzz.sh $(FUZZTIME)
+fuzz: ## fuzz targets for FUZZTIME (default 10s); TARGET=regexp: those that match
+	scripts/fuzz.sh $(FUZZTIME) "$(TARGET)"
+
+audit: ## known weaknesses of what is used, and of how (VULNDB=file:///path: without a network)
+	$(GOVULN) $(if $(VULNDB),-db $(VULNDB)) ./...
+	$(GOLANGCI) run --enable-only gosec ./...
 
 bench: ## the figures of the README, against the floors
 	@scripts/setup.sh go postgres

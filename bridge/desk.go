@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"nalar.internal/rowfeed/bridge/audience"
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/explain"
 	"nalar.internal/rowfeed/bridge/operate"
@@ -25,6 +27,7 @@ type desk struct {
 	inbox  map[string]chan string // ids of requests
 	asking chan struct{}          // bounds how many of this node's own are under way: each holds a connection
 	schema string
+	asked  *prometheus.CounterVec
 }
 
 const (
@@ -36,7 +39,10 @@ const (
 )
 
 func newDesk(b *Bridge) *desk {
-	d := &desk{b: b, inbox: map[string]chan string{}, asking: make(chan struct{}, maxAsking), schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize()}
+	d := &desk{
+		b: b, inbox: map[string]chan string{}, asking: make(chan struct{}, maxAsking), asked: b.metrics.Requests(),
+		schema: pgx.Identifier{b.cfg.Database.Schema}.Sanitize(),
+	}
 	d.kinds = map[string]func(context.Context, *pgx.Conn, []byte) (any, error){
 		operate.KindKick: d.kick, operate.KindExplain: d.explain,
 	}
@@ -58,6 +64,7 @@ func (d *desk) hear(c *change.Change) {
 	select {
 	case inbox <- string(c.New[0]):
 	default:
+		d.asked.WithLabelValues(string(c.New[1]), "dropped").Inc()
 		d.b.log.Warn("an operator's request is not answered: too many wait", zap.String("kind", string(c.New[1])))
 	}
 }
@@ -103,9 +110,11 @@ func (d *desk) serve(ctx context.Context, id string) error {
 	answer, err := do(ctx, conn.Conn(), []byte(body))
 	d.b.log.Info("answered an operator", zap.String("does", kind), zap.String("role", who), zap.String("request", id),
 		zap.Error(err))
+	result := "answered"
 	if err != nil {
-		answer = operate.Failed{Error: err.Error()}
+		answer, result = operate.Failed{Error: err.Error()}, "failed"
 	}
+	d.asked.WithLabelValues(kind, result).Inc()
 	text, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("write answer: %w", err)
@@ -130,12 +139,14 @@ func (d *desk) kick(_ context.Context, _ *pgx.Conn, body []byte) (any, error) {
 		return nil, err
 	}
 	chosen := session.Chosen{Session: k.Session, User: k.User, Issuer: k.Issuer, Tenant: k.Tenant}
-	if k.User != "" {
-		d.b.who.Forget(k.User) // also of a user who has no session now
+	users := map[string]struct{}{}
+	if k.User != "" { // also of a user who has no session now
+		users[audience.UserKey(k.User)] = struct{}{}
 	}
 	for _, s := range d.b.sessions.Find(chosen) {
-		d.b.who.Forget(s.Inspect().User)
+		users[audience.UserKey(s.Inspect().User)] = struct{}{}
 	}
+	d.b.who.Changed(false, users)
 	return operate.Kicked{Sessions: d.b.sessions.Kick(chosen)}, nil
 }
 

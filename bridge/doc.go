@@ -10,6 +10,9 @@
 // Data flows one way, and a room imports only what stands to its left, or the vocabulary in change. audience stands
 // beside the line: it turns a token into the grants that the router compares with an event's audience.
 //
+// Beside the channels of the configuration there is one of the bridge's own, .control (control.go): changes of the tables
+// behind the grants, and requests of the operator.
+//
 // Invariants:
 //
 //   - Every channel has a feed of its own (two connections: LISTEN and sweep) and one goroutine that goes the whole way
@@ -27,6 +30,7 @@
 //	standby promoted           found among the hosts of database.url; other_epoch: subscribers are told to fetch afresh
 //	a rule fails on a row      counted, logged without row data, resync to those it concerns; other rules go on
 //	a slow reader              its queue is bounded: 4001, the others feel nothing
+//	grants change              sessions concerned are held, looked up anew, and go on by the new grants (renewal.go)
 //	SIGTERM                    readyz is false, sessions get 4000 over server.drain, then the process ends
 //	a client comes back        its cursor names a tick: what that does not see is replayed, then it is live
 //	bridge killed              likewise, to any node; triggers go on writing the outbox

@@ -64,15 +64,6 @@ func asked(t *testing.T, conn *pgx.Conn, kind string, body any) []operate.Reply 
 	return replies.Replies
 }
 
-// says returns what a list of gates says, as "captured yes, rule no".
-func says(gates []explain.Gate) string {
-	var list []string
-	for _, g := range gates {
-		list = append(list, fmt.Sprintf("%s %s", g.Name, g.Verdict))
-	}
-	return strings.Join(list, ", ")
-}
-
 // One scenario for each gate: that one says no, and the report names it.
 func TestExplainGates(t *testing.T) {
 	t.Parallel()
@@ -128,7 +119,7 @@ func TestExplainGates(t *testing.T) {
 			if table == "" {
 				table = "task"
 			}
-			settled(t, r, bystander)
+			delivered(t, r, bystander)
 			report := explained(t, r, explain.Question{User: fmt.Sprint(tt.user), Table: table, Key: key})[0]
 			got, text := decided(report)
 			if got != tt.gates || !strings.Contains(text, tt.words) {
@@ -139,8 +130,8 @@ func TestExplainGates(t *testing.T) {
 	}
 }
 
-// settled waits until what was committed has been delivered.
-func settled(t *testing.T, r *rig.Rig, c *rig.Client) {
+// delivered waits until what was committed has been delivered.
+func delivered(t *testing.T, r *rig.Rig, c *rig.Client) {
 	t.Helper()
 	r.Exec(t, `insert into task (id, owner) values (1000000 + (random() * 1000000000)::int, 1)`)
 	for {

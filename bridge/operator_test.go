@@ -340,4 +340,7 @@ func TestAdminEndpoints(t *testing.T) {
 	if end := c.Closed(); end.Code != 4003 {
 		t.Errorf("closed with %d", end.Code)
 	}
+	if m := r.Metrics(t); !strings.Contains(m, `rowfeed_operator_requests_total{kind="kick",result="answered"} 1`) {
+		t.Error("the kick is not counted")
+	}
 }

@@ -87,7 +87,7 @@ func readFile(path string, env *environ) ([]byte, error) {
 	if path == "" {
 		path, named = DefaultFile, ""
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	switch {
 	case err == nil:
 		return data, nil

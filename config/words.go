@@ -73,7 +73,7 @@ func distance(a, b string) int {
 	}
 	var before, previous, current [65]int
 	for j := range len(b) + 1 {
-		previous[j] = j
+		previous[j] = j //nolint:gosec // a and b are at most 64 long
 	}
 	for i := range len(a) {
 		current[0] = i + 1
@@ -84,7 +84,7 @@ func distance(a, b string) int {
 			}
 			current[j+1] = min(replace, previous[j+1]+1, current[j]+1)
 			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				current[j+1] = min(current[j+1], before[j-1]+1)
+				current[j+1] = min(current[j+1], before[j-1]+1) //nolint:gosec // likewise
 			}
 		}
 		before, previous = previous, current

@@ -186,7 +186,7 @@ func holders(ctx context.Context, conn *pgx.Conn, table string) string {
 func locked(ctx context.Context, conn *pgx.Conn, schema string, f func() error) (err error) {
 	h := fnv.New64a()
 	h.Write([]byte("rowfeed migrate " + schema))
-	key := int64(h.Sum64())
+	key := int64(h.Sum64()) //nolint:gosec // any number will do for a lock, negative ones too
 	for {
 		// In short tries: a waiting statement would hold a snapshot, and so vacuum.
 		var got bool

@@ -91,7 +91,7 @@ func (s *State) newCapture(t *table, id int32) *capture {
 		c.types = append(c.types, col.format)
 	}
 	for _, name := range t.keys() {
-		c.key = append(c.key, int16(slices.Index(c.columns, name)))
+		c.key = append(c.key, int16(slices.Index(c.columns, name))) //nolint:gosec // a table has at most 1,600 columns
 	}
 	for _, w := range t.want.channels {
 		channel := captureChannel{ID: s.channelID(w.name), Notify: s.target.notify(w.name), Ring: w.wake != wakeBySweep}

@@ -12,6 +12,9 @@
 //
 // Nothing else of the customer's is touched: no column, no default, no right on their tables.
 //
+// Tables that grants are made of are watched for the channel .control, which is always there: any change of a row counts,
+// compared by its bytes (*<>), and no more than the user's column is stored.
+//
 // How to undo it: `rowfeed migrate down`, which leaves the schema as it was, to the byte of pg_dump --schema-only.
 // In an emergency `alter table … disable trigger "00_rowfeed"` silences one table at once.
 //

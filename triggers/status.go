@@ -152,6 +152,8 @@ func (s *State) Off() []string {
 	}
 	if !s.operators.tables {
 		list = append(list, "the tables request and answer are missing")
+	} else if s.operators.role && !s.operators.granted {
+		list = append(list, "role "+s.target.operator()+" may not ask")
 	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",

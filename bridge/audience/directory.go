@@ -177,6 +177,7 @@ func (d *directory) ask(ctx context.Context, q query, k who, row func(columns []
 		return d.blame(q, err)
 	}
 	defer rows.Close()
+	columns := len(rows.FieldDescriptions()) // once all is read the connection is another's, and with it what describes them
 	for rows.Next() {
 		if err := q.checkColumns(len(rows.RawValues())); err != nil {
 			return err
@@ -188,7 +189,7 @@ func (d *directory) ask(ctx context.Context, q query, k who, row func(columns []
 	if err := rows.Err(); err != nil {
 		return d.blame(q, err)
 	}
-	return q.checkColumns(len(rows.FieldDescriptions()))
+	return q.checkColumns(columns)
 }
 
 func (q query) checkColumns(n int) error {

@@ -54,7 +54,7 @@ func Join(list []*Message) *Message {
 	for _, m := range list {
 		size += len(m.Frame())
 	}
-	j := &Message{buf: make([]byte, 0, size), count: int32(len(list))}
+	j := &Message{buf: make([]byte, 0, size), count: int32(len(list))} //nolint:gosec // a frame joins few messages
 	for _, m := range list {
 		j.buf = append(j.buf, m.Frame()...)
 		j.Latest, j.Op = j.Latest || m.Latest, m.Op
@@ -109,7 +109,7 @@ func putHeader(buf []byte, first byte) int {
 	n := len(buf) - maxHeader
 	switch {
 	case n < 126:
-		buf[8], buf[9] = first, byte(n)
+		buf[8], buf[9] = first, byte(n) //nolint:gosec // n is below 126 here
 		return 8
 	case n < 1<<16:
 		buf[6], buf[7] = first, 126

@@ -53,7 +53,8 @@ func (s *search) sessions(r *Rule, found *source.Found, t *rule.Trace) {
 	if len(r.Sessions) > 0 {
 		return
 	}
-	r.gate(Grants, Unknown, "What the user holds by claims of a token is known only from their live sessions, and there are none on this node.")
+	r.gate(Grants, Unknown, "What the user holds by claims of a token is known only from their live sessions, "+
+		"and there are none on this node.")
 	remembered := "since this node began"
 	if !since.IsZero() {
 		remembered = "since " + clock(since)
@@ -183,6 +184,9 @@ func (ev *onNode) queued(out *Session, v *router.View) {
 func (ev *onNode) written(out *Session, s *session.Session, i *session.Info) {
 	before, waits := s.Waits(ev.id)
 	switch {
+	case waits && i.Held:
+		out.gate(Written, No, "It waits in the session's queue until it is known what the user may see now: their grants are being "+
+			"looked up. If that lasts, see the log.")
 	case waits:
 		out.gate(Written, No, "It waits in the session's queue behind %d messages: the client or the network takes them too slowly.", before)
 	case ev.latest && i.Merged.After(ev.at):

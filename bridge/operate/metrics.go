@@ -96,6 +96,7 @@ var (
 	writes    = describe("session_writes_total", "System calls that wrote them.")
 	sentBytes = describe("session_written_bytes_total", "Bytes written to sockets.")
 	overflows = describe("session_overflows_total", "Queues that passed their bounds.")
+	panics    = describe("session_panics_total", "Sessions ended by a defect of the program; the log says where.")
 	resyncs   = describe("session_resyncs_total", "Resync notices to subscriptions.")
 	evicted   = describe("session_evicted_total", "Connections ended to make room for others, before it was known whose they were.")
 	halfOpen  = describe("server_half_open", "Connections now that have sent no whole request.")
@@ -108,7 +109,7 @@ var (
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
-		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, evicted, halfOpen, dropped, closes} {
+		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, panics, evicted, halfOpen, dropped, closes} {
 		ch <- d
 	}
 }
@@ -162,6 +163,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(sentBytes, s.Bytes.Load())
 	counter(overflows, s.Overflows.Load())
 	counter(resyncs, s.Resyncs.Load())
+	counter(panics, s.Panics.Load())
 	counter(evicted, s.Evicted.Load())
 	waiting, gone := m.lobby.Counts()
 	gauge(halfOpen, float64(waiting))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // The kinds of requests that nodes answer.
@@ -55,6 +56,16 @@ type Failed struct {
 type Reply struct {
 	Node string          `json:"node"`
 	Body json.RawMessage `json:"body"`
+}
+
+// Requests counts what operators asked of this node, by kind and result: answered, failed (it could not be done, and they
+// were told), dropped (too much was asked at a time). It is called once.
+func (m *Metrics) Requests() *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rowfeed_operator_requests_total", Help: "What operators asked of this node, by kind and result: answered, failed, dropped.",
+	}, []string{"kind", "result"})
+	m.registry.MustRegister(c)
+	return c
 }
 
 // Replies are what came back: of the nodes that run, those that have answered and those that have not.

@@ -227,7 +227,7 @@ func ring(bell chan struct{}) {
 // answer says how the subscription goes on; c.mu is held.
 func (c *Channel) answer(r *replay, resumed bool) {
 	if r.ack != nil {
-		r.sub.member.sink.Send(r.ack(resumed))
+		hand{r.sub.member.sink}.send(r.ack(resumed))
 		r.ack = nil
 	}
 }
@@ -246,7 +246,7 @@ func (c *Channel) refuse(r *replay, reason string) {
 	c.answer(r, false)
 	s := r.sub
 	s.since = nil
-	s.member.sink.Resync(change.Notice{Channel: c.name, Resource: s.req.Resource, Reason: reason}, s.req.Ref)
+	hand{s.member.sink}.resync(change.Notice{Channel: c.name, Resource: s.req.Resource, Reason: reason}, s.req.Ref)
 	if r.from.Rewind > 0 && r.stage <= asking {
 		c.rewind(r)
 		return
@@ -314,7 +314,7 @@ func (p *Replayer) Event(e *change.Event) {
 }
 
 func (p *Replayer) offer(m *member, e *change.Event) {
-	if m.sink.Offer(e.Message(variant(e.Op, m.bits), m.even && e.Place.Pos >= m.newer), p.c) {
+	if (hand{m.sink}).offer(e.Message(variant(e.Op, m.bits), m.even && e.Place.Pos >= m.newer), p.c) {
 		p.at.sent++
 		p.c.Resumes.Replayed.Add(1)
 		return

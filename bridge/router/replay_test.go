@@ -324,3 +324,5 @@ func TestRewindRegranted(t *testing.T) {
 		sub.Close()
 	}
 }
+
+func (*reader) Failed(v any) { panic(v) }

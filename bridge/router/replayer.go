@@ -221,7 +221,7 @@ func (p *Replayer) read() bool {
 	if !ok { // gone while it waited for its reader
 		for _, r := range c.active {
 			if r.part && r.pos == from {
-				r.sub.member.sink.Slow()
+				hand{r.sub.member.sink}.slow()
 				c.live(r, 0)
 			}
 		}
@@ -257,7 +257,7 @@ func (p *Replayer) sendFound() bool {
 				return false
 			}
 			last := len(r.found) - 1
-			if !m.sink.Offer(r.found[last].message, p.c) {
+			if !(hand{m.sink}).offer(r.found[last].message, p.c) {
 				p.stall(m)
 				break
 			}

@@ -61,7 +61,7 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 	if !uniform(c.touched) {
 		c.flush()
 		for _, m := range c.touched {
-			m.sink.Queue(e.Message(variant(e.Op, m.bits), m.bits&replays == 0))
+			hand{m.sink}.queue(e.Message(variant(e.Op, m.bits), m.bits&replays == 0))
 		}
 		return true
 	}
@@ -101,7 +101,7 @@ func (c *Channel) flush() (queued bool) {
 		part.Shared = m.Shared
 	}
 	for _, to := range r.members {
-		to.sink.Queue(m)
+		hand{to.sink}.queue(m)
 	}
 	clear(r.members)
 	clear(r.messages)
@@ -224,7 +224,7 @@ func (s *Subscription) resync(n change.Notice, told map[notice]bool) {
 	}
 	if key := (notice{s, n.Resource, n.Reason}); !told[key] {
 		told[key] = true
-		s.member.sink.Resync(n, s.req.Ref)
+		hand{s.member.sink}.resync(n, s.req.Ref)
 	}
 }
 

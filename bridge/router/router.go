@@ -38,6 +38,8 @@ type Sink interface {
 	Resync(n change.Notice, subscription string)
 	// Slow ends the session: it has fallen too far behind, and can come back with its cursor.
 	Slow()
+	// Failed ends the session, whose method panicked. It holds the lock of nobody.
+	Failed(panicked any)
 }
 
 // Request says what a subscription is for. Resource empty is the whole channel; Keyed false is every row.
@@ -172,7 +174,7 @@ func (c *Channel) Subscribe(sink Sink, grants []string, req Request, ack *change
 	defer c.mu.Unlock()
 	s := c.add(sink, grants, req)
 	if ack != nil {
-		sink.Send(ack)
+		hand{sink}.send(ack)
 	}
 	if s.member.replays > 0 {
 		c.hold(s) // what it brings of a row has to come after what is replayed of it
@@ -297,7 +299,7 @@ func (c *Channel) enter(s *Subscription) {
 	for i, g := range s.member.grants {
 		p := place{s.topic, g}
 		list := index[p]
-		s.at[i] = int32(len(list))
+		s.at[i] = int32(len(list)) //nolint:gosec // subscriptions of one session, which are bounded
 		index[p] = append(list, entry{s, int32(i)})
 	}
 }

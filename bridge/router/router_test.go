@@ -307,3 +307,9 @@ func (c *counter) Resync(change.Notice, string) {}
 func (c *counter) Offer(m *change.Message, _ *Channel) bool { c.Queue(m); return true }
 
 func (c *counter) Slow() {}
+
+func (*recorder) Failed(v any) { panic(v) }
+
+func (*keeper) Failed(v any) { panic(v) }
+
+func (*counter) Failed(v any) { panic(v) }

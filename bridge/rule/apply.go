@@ -200,6 +200,7 @@ func (s *state) give(b *bound, op change.Op, old, current change.Row, tag string
 	s.body = Body{bound: b, change: s.change, epoch: s.place.Epoch, tag: tag, op: op, row: row, old: old, current: current,
 		scratch: s.body.scratch[:0]}
 	s.event = change.Event{
+		//nolint:gosec // rules of a configuration are few
 		Channel: b.rule.channel, Resource: b.rule.resource, Rule: int32(b.rule.number), Key: s.key(b, row), Op: op,
 		Latest: b.rule.latest, Was: was, Now: now, Body: &s.body, Place: s.place,
 	}

@@ -50,7 +50,7 @@ func TestSecurityHeaders(t *testing.T) {
 		{"GET", r.Addr + "/", 404}, {"GET", r.Addr + "/ws", 426}, {"GET", r.Addr + "/ws/a/b/c/d", 404},
 		{"GET", r.Addr + "/sse", 400}, {"GET", r.Addr + "/sse/stock", 401}, {"GET", r.Addr + "/sse/none", 404},
 		{"PUT", r.Addr + "/sse", 405}, {"POST", r.Addr + "/healthz", 405}, {"OPTIONS", r.Addr + "/sse", 204},
-		{"GET", r.Addr + "//ws", 307}, {"GET", r.Admin + "/", 404}, {"GET", r.Admin + "/metrics", 200}, {"POST", r.Admin + "/metrics", 405},
+		{"GET", r.Addr + "//ws", 307}, {"GET", r.Admin + "/", 404}, {"GET", r.Admin + "/metrics", 200}, {"POST", r.Admin + "/metrics", 415},
 		{"GET", r.Admin + "/healthz", 200},
 	} {
 		res, _ := ask(t, tt.method, "http://"+tt.url, "Authorization", map[bool]string{true: operator}[strings.HasPrefix(tt.url, r.Admin)])

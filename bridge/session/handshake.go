@@ -69,6 +69,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := &Session{srv: srv, id: srv.nextID.Add(1), plain: t.plain(), slot: -1, address: srv.address(r)}
 	s.lastIn.Store(time.Now().UnixMilli())
 	srv.register(s)
+	defer s.rescue()
 	var who *audience.Identity
 	v := srv.admit(s)
 	if v.code == 0 && origin != "" && !allowed {
@@ -175,6 +176,7 @@ func (s *Session) control() bool {
 
 // readBlocking reads for as long as the session lives, where it can't be parked.
 func (s *Session) readBlocking() {
+	defer s.rescue()
 	in := s.in
 	in.slot = &slot{}
 	s.readFailed(s.readMessages())

@@ -42,6 +42,7 @@ func (srv *Server) heartbeat() {
 
 // beat sends what is due, or ends a session whose peer has been silent for too long.
 func (s *Session) beat(now time.Time, frames map[string]*change.Message) {
+	defer s.rescue()
 	if s.sse {
 		s.beatStream(frames)
 		return

@@ -39,6 +39,7 @@ type Info struct {
 	Subscriptions        []*router.Subscription
 	Waiting, Bytes       int       // messages in its queue, and bytes
 	Merged               time.Time // when its queue last dropped what newer events replace; zero: never
+	Held                 bool      // nothing is written until it is known what it may see now
 	Code                 int       // it is being closed with; 0: it is not
 	Reason               string
 }
@@ -48,7 +49,15 @@ func (srv *Server) Node() string { return srv.node }
 
 // Find returns the sessions that are meant.
 func (srv *Server) Find(c Chosen) []*Session {
-	return slices.DeleteFunc(srv.all(), func(s *Session) bool {
+	var list []*Session
+	if c.Session != "" {
+		list = srv.all()
+	} else {
+		srv.mu.Lock()
+		list = slices.Clone(srv.people[audience.UserKey(c.User)])
+		srv.mu.Unlock()
+	}
+	return slices.DeleteFunc(list, func(s *Session) bool {
 		who := s.identity()
 		return who == nil || !c.of(s.name(), who.Issuer, who.User, who.Tenant)
 	})
@@ -66,7 +75,7 @@ func (s *Session) Inspect() Info {
 		ID: s.name(), Issuer: who.Issuer, User: who.User, Tenant: who.Tenant, Kind: "websocket",
 		Opened: time.UnixMicro(s.opened), Expires: who.Expires, Grants: who.Grants, Regranted: moment(s.judged),
 		Subscriptions: slices.Clone(s.subs), Waiting: s.q.len(), Bytes: s.q.bytes, Merged: moment(s.q.merged),
-		Code: s.closing, Reason: s.why,
+		Held: s.paused(), Code: s.closing, Reason: s.why,
 	}
 	switch {
 	case s.sse:

@@ -59,7 +59,7 @@ func (p *poller) arm(s *Session) error {
 			s.slot = p.free[n-1]
 			p.free = p.free[:n-1]
 		} else {
-			s.slot = int32(len(p.slots))
+			s.slot = int32(len(p.slots)) //nolint:gosec // sessions are bounded by descriptors, whose numbers are an int32
 			p.slots = append(p.slots, pollSlot{})
 		}
 		p.slots[s.slot].s = s

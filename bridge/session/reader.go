@@ -119,6 +119,7 @@ func (s *Session) atBoundary() {
 // work reads whole messages until nothing more has come, and parks the session. It runs in a pool worker.
 func (s *Session) work(sl *slot) {
 	defer sl.release()
+	defer s.rescue()
 	if s.sse {
 		s.discard()
 		return

@@ -226,8 +226,8 @@ func (srv *Server) register(s *Session) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.phase = (srv.phase + 1) % heartbeatPhases
-	s.phase = int32(srv.phase)
-	s.place = int32(len(srv.beats[s.phase]))
+	s.phase = int32(srv.phase)               //nolint:gosec // below heartbeatPhases
+	s.place = int32(len(srv.beats[s.phase])) //nolint:gosec // sessions are bounded by descriptors, whose numbers are an int32
 	srv.beats[s.phase] = append(srv.beats[s.phase], s)
 	srv.addresses[s.address]++
 }

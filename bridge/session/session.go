@@ -80,21 +80,15 @@ func (s *Session) Queue(m *change.Message) {
 
 // Offer queues a message of the past where there is room for it. If there is not, the channel hears when there is.
 func (s *Session) Offer(m *change.Message, c *router.Channel) bool {
-	s.mu.Lock()
-	if s.closing != 0 || !s.q.room(m) { // who is leaving has none any more: nothing is read for them
-		if !slices.Contains(s.hungry, c) {
+	fits := false
+	s.locked(false, func() {
+		if fits = s.closing == 0 && s.q.room(m); fits {
+			s.q.append(m)
+		} else if !slices.Contains(s.hungry, c) { // who is leaving has no room any more: nothing is read for them
 			s.hungry = append(s.hungry, c)
 		}
-		s.mu.Unlock()
-		return false
-	}
-	s.q.append(m)
-	ready := s.wantsWriter()
-	s.mu.Unlock()
-	if ready {
-		s.srv.schedule(s, false)
-	}
-	return true
+	})
+	return fits
 }
 
 // fed returns the channels that wait for room, when there is some; s.mu is held.
@@ -109,15 +103,11 @@ func (s *Session) fed() []*router.Channel {
 
 // Slow ends a session that has fallen too far behind.
 func (s *Session) Slow() {
-	s.mu.Lock()
-	if s.closing == 0 {
-		s.overflowLocked()
-	}
-	ready := s.wantsWriter()
-	s.mu.Unlock()
-	if ready {
-		s.srv.schedule(s, false)
-	}
+	s.locked(false, func() {
+		if s.closing == 0 {
+			s.overflowLocked()
+		}
+	})
 }
 
 // sendIf sends a message made when the session had asked for the past so many times, if it has not done so since.
@@ -179,13 +169,7 @@ func (s *Session) Resync(n change.Notice, subscription string) {
 // Close sends a close frame after what is already on its way, and ends the connection when the peer has answered, or
 // soon. Later calls do nothing.
 func (s *Session) Close(code int, reason string) {
-	s.mu.Lock()
-	s.closeLocked(code, reason)
-	kick := s.wantsWriter()
-	s.mu.Unlock()
-	if kick {
-		s.srv.schedule(s, true)
-	}
+	s.locked(true, func() { s.closeLocked(code, reason) })
 }
 
 func (s *Session) closeLocked(code int, reason string) {
@@ -219,7 +203,10 @@ func (s *Session) setTimer(d time.Duration, f func()) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.timer = time.AfterFunc(d, f)
+	s.timer = time.AfterFunc(d, func() {
+		defer s.rescue()
+		f()
+	})
 }
 
 // kill ends the connection at once. It may be called from anywhere and more than once.
@@ -259,6 +246,7 @@ func closeFrame(code int, reason string) *change.Message {
 	if len(reason) > 123 { // a control frame holds 125 bytes
 		reason = reason[:123]
 	}
+	//nolint:gosec // codes are those of the contract, of four digits
 	return change.NewControl(0x8, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
 }
 

@@ -51,6 +51,7 @@ func (srv *Server) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		q: queue{sse: true},
 	}
 	srv.register(s)
+	defer s.rescue()
 	err = srv.openStream(w, r, s, c)
 	if err == nil {
 		err = s.attach(w)

@@ -138,6 +138,7 @@ func (s *Session) discard() {
 
 // discardBlocking does so for as long as the session lives, where it can't be parked.
 func (s *Session) discardBlocking() {
+	defer s.rescue()
 	var b [64]byte
 	for {
 		n, err := s.nc.Read(b[:])

@@ -15,6 +15,7 @@ type Stats struct {
 	Bytes     atomic.Uint64 // bytes written
 	Overflows atomic.Uint64 // queues that passed their bounds
 	Resyncs   atomic.Uint64 // notices sent
+	Panics    atomic.Uint64 // sessions ended by a defect of the program
 	Refused   atomic.Uint64 // handshakes answered by an HTTP error
 	Evicted   atomic.Uint64 // connections that made room for others before it was known whose they are
 

@@ -37,10 +37,11 @@ func (v *vector) call(fd uintptr) bool {
 // write spares the kernel the list where there is one buffer only.
 func (v *vector) write(fd uintptr) (n uintptr, errno syscall.Errno) {
 	if len(v.iov) == 1 {
+		//nolint:gosec // of a slice that is kept until the call is over, as unsafe.Pointer asks
 		n, _, errno = unix.Syscall(unix.SYS_WRITE, fd, uintptr(unsafe.Pointer(v.iov[0].Base)), uintptr(v.iov[0].Len))
 		return n, errno
 	}
-	n, _, errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iov[0])), uintptr(len(v.iov)))
+	n, _, errno = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&v.iov[0])), uintptr(len(v.iov))) //nolint:gosec // likewise
 	return n, errno
 }
 

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"nalar.internal/rowfeed/bridge/router"
 )
 
 // writer sends what waits in the queues of the sessions handed to it: all that waits for a socket in one system call,
@@ -115,57 +117,79 @@ func (w *writer) run() {
 
 // flush sends what waits for s, as far as its socket takes it.
 func (p *pen) flush(s *Session) {
-	s.mu.Lock()
+	defer s.rescue()
 	for {
-		p.bufs = s.q.views(p.bufs[:0], maxBatch, s.paused())
-		if len(p.bufs) == 0 || s.closed {
-			s.finishWrite()
+		if p.bufs = s.take(p.bufs[:0], false); len(p.bufs) == 0 {
 			return
 		}
-		s.mu.Unlock()
 		n, again, err := p.sink.send(s.raw, p.bufs)
-		s.mu.Lock()
 		s.wrote(n)
 		if err != nil {
-			s.mu.Unlock()
 			s.kill()
 			return
 		}
-		s.feed()
 		if again {
-			s.mu.Unlock()
 			s.srv.wg.Go(s.drain)
 			return
 		}
 	}
 }
 
-// wrote accounts n bytes of the views last taken; s.mu is held.
-func (s *Session) wrote(n int) {
-	st := &s.srv.Stats
-	st.Written.Add(uint64(s.q.advance(n)))
-	st.Writes.Add(1)
-	st.Bytes.Add(uint64(n))
-}
-
-// feed has the channels go on that wait for room; s.mu is held, and let go in between where there are any.
-func (s *Session) feed() {
-	for _, c := range s.fed() {
-		s.mu.Unlock()
-		c.Room(s)
-		s.mu.Lock()
-	}
-}
-
-// finishWrite gives the session back when nothing waits any more, and releases s.mu.
-func (s *Session) finishWrite() {
-	s.scheduled = false
-	s.q.inflight = 0
-	bye := s.goodbye && s.q.len() == 0
-	s.mu.Unlock()
+// take returns what is to be written next; nothing where nothing waits any more: then the session is given back. The
+// write of drain waits for the socket.
+func (s *Session) take(bufs [][]byte, waits bool) [][]byte {
+	bufs, bye := s.taken(bufs, waits)
 	if bye {
 		s.kill()
 	}
+	return bufs
+}
+
+func (s *Session) taken(bufs [][]byte, waits bool) (_ [][]byte, bye bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := maxBatch
+	if waits {
+		most = s.drainBatch()
+	}
+	bufs = s.q.views(bufs, most, s.paused())
+	going := len(bufs) > 0 && !s.closed
+	if waits {
+		deadline := time.Time{} // once past, it would fail the next non-blocking write too
+		if going {
+			deadline = time.Now().Add(stallTimeout)
+		}
+		s.nc.SetWriteDeadline(deadline)
+		s.blocked = going
+	}
+	if going {
+		return bufs, false
+	}
+	s.scheduled = false
+	s.q.inflight = 0
+	return nil, s.goodbye && s.q.len() == 0
+}
+
+// wrote accounts n bytes of what was last taken, and has the channels go on that wait for room. It tells whether the write
+// was told to give up.
+func (s *Session) wrote(n int) (interrupted bool) {
+	hungry, interrupted := s.advanced(n)
+	for _, c := range hungry {
+		c.Room(s)
+	}
+	return interrupted
+}
+
+func (s *Session) advanced(n int) (hungry []*router.Channel, interrupted bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &s.srv.Stats
+	st.Written.Add(uint64(s.q.advance(n))) //nolint:gosec // a count is not negative
+	st.Writes.Add(1)
+	st.Bytes.Add(uint64(n)) //nolint:gosec // a count is not negative
+	interrupted = s.interrupted
+	s.blocked, s.interrupted = false, false
+	return s.fed(), interrupted
 }
 
 // stallTimeout ends a session whose socket takes not one byte for so long.
@@ -174,30 +198,15 @@ const stallTimeout = 30 * time.Second
 // drain writes in a goroutine of its own until nothing waits: where the socket is full, under TLS, and on systems
 // without the non-blocking path. It gives up when no byte moved for stallTimeout.
 func (s *Session) drain() {
-	var bufs [][]byte
-	s.mu.Lock()
-	for {
-		bufs = s.q.views(bufs[:0], s.drainBatch(), s.paused())
-		if len(bufs) == 0 || s.closed {
-			s.nc.SetWriteDeadline(time.Time{}) // once past, it would fail the next non-blocking write too
-			s.finishWrite()
-			return
-		}
-		s.nc.SetWriteDeadline(time.Now().Add(stallTimeout))
-		s.blocked = true
-		s.mu.Unlock()
+	defer s.rescue()
+	for bufs := s.take(nil, true); len(bufs) > 0; bufs = s.take(bufs[:0], true) {
 		vec := net.Buffers(append([][]byte(nil), bufs...))
 		n, err := vec.WriteTo(s.nc)
-		s.mu.Lock()
-		s.blocked = false
-		s.wrote(int(n))
-		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() && (n > 0 || s.interrupted) {
+		interrupted := s.wrote(int(n))
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() && (n > 0 || interrupted) {
 			err = nil // slow, but moving; or told to look again
 		}
-		s.interrupted = false
-		s.feed()
 		if err != nil {
-			s.mu.Unlock()
 			s.kill()
 			return
 		}

@@ -123,7 +123,7 @@ func New(o Options) *Feed {
 }
 
 // channel returns the channel's number in the outbox.
-func (f *Feed) channel() int16 { return int16(f.id.Load()) }
+func (f *Feed) channel() int16 { return int16(f.id.Load()) } //nolint:gosec // the database has it as smallint
 
 // History returns what the feed remembers.
 func (f *Feed) History() *History { return f.history }

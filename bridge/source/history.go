@@ -63,7 +63,7 @@ func (h *History) End() uint64 {
 func (h *History) Size() (changes, bytes int) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return int(h.end - h.base()), h.bytes
+	return int(h.end - h.base()), h.bytes //nolint:gosec // as many as there are in memory
 }
 
 // Find returns what lies before a cursor, the position from which on lies what does not, and the one from which on what
@@ -115,7 +115,7 @@ func (h *History) Read(from uint64, dst []*change.Record, places []change.Place)
 	})
 	for i = max(0, i-1); i < len(h.chunks) && n < len(dst); i++ {
 		c := h.chunks[i]
-		for j := from + uint64(n) - c.first; j < uint64(len(c.records)) && n < len(dst); j++ {
+		for j := from + uint64(n) - c.first; j < uint64(len(c.records)) && n < len(dst); j++ { //nolint:gosec // a count is not negative
 			at := c.first + j
 			for m < len(h.marks) && h.marks[m].settled <= at {
 				m++

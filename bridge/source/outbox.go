@@ -300,4 +300,4 @@ func textXids(xids []uint64) string {
 	return string(append(b, '}'))
 }
 
-func textLSN(lsn uint64) string { return fmt.Sprintf("%X/%X", lsn>>32, uint32(lsn)) }
+func textLSN(lsn uint64) string { return fmt.Sprintf("%X/%X", lsn>>32, uint32(lsn)) } //nolint:gosec // the lower half is what is meant

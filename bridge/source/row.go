@@ -48,10 +48,11 @@ func decode(raw [][]byte, c *change.Change, rows *[2]change.Row) (identity, int3
 	id := identity{
 		xid: binary.BigEndian.Uint64(raw[colXid]),
 		lsn: binary.BigEndian.Uint64(raw[colLSN]),
-		at:  int64(binary.BigEndian.Uint64(raw[colAt])) + postgresEpoch,
+		//nolint:gosec // the two have the same bits: the wire has a signed number
+		at: int64(binary.BigEndian.Uint64(raw[colAt])) + postgresEpoch,
 	}
 	c.Xid, c.LSN, c.At = id.xid, id.lsn, time.UnixMicro(id.at).UTC()
-	c.Depth = int16(binary.BigEndian.Uint16(raw[colDepth]))
+	c.Depth = int16(binary.BigEndian.Uint16(raw[colDepth])) //nolint:gosec // likewise
 	c.Op = change.Op(raw[colOp][0])
 	c.Reason = ""
 	var err error
@@ -61,7 +62,7 @@ func decode(raw [][]byte, c *change.Change, rows *[2]change.Row) (identity, int3
 	if c.New, err = textArray(raw[colNew], &rows[1]); err != nil {
 		return id, 0, err
 	}
-	return id, int32(binary.BigEndian.Uint32(raw[colCapture])), nil
+	return id, int32(binary.BigEndian.Uint32(raw[colCapture])), nil //nolint:gosec // likewise
 }
 
 // textArray reads the binary form of a one-dimensional text[] (array_send) without copying its elements; nil is NULL.
@@ -79,13 +80,13 @@ func textArray(b []byte, reuse *change.Row) (change.Row, error) {
 	if binary.BigEndian.Uint32(b) != 1 || len(b) < 20 {
 		return nil, errRow
 	}
-	n := int(int32(binary.BigEndian.Uint32(b[12:])))
+	n := int(int32(binary.BigEndian.Uint32(b[12:]))) //nolint:gosec // likewise; of a negative number there is nothing
 	b = b[20:]
 	for range n {
 		if len(b) < 4 {
 			return nil, errRow
 		}
-		size := int(int32(binary.BigEndian.Uint32(b)))
+		size := int(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // likewise; -1 is null
 		b = b[4:]
 		if size < 0 {
 			row = append(row, nil)

@@ -127,6 +127,7 @@ func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds 
 
 // query runs the sweep for what is new in the slots since the snapshots up to which each was read.
 func (s *sweeper) query(ctx context.Context, all, quiet string, channel int16, since []*change.Snapshot) *pgconn.ResultReader {
+	//nolint:gosec // the two have the same bits
 	s.memory, s.values = binary.BigEndian.AppendUint16(s.memory[:0], uint16(channel)), s.values[:0]
 	ends := []int{len(s.memory)}
 	name := quiet
@@ -293,7 +294,7 @@ func (f *Feed) run(ctx context.Context, s *sweeper, result *pgconn.ResultReader,
 	}
 	f.seen.Store(b.next)
 	f.Stats.Sweeps.Add(1)
-	f.Stats.Changes.Add(uint64(b.changes))
+	f.Stats.Changes.Add(uint64(b.changes)) //nolint:gosec // a count is not negative
 	f.Stats.swept.Store(int64(time.Since(began)))
 	return nil
 }
@@ -405,6 +406,7 @@ func (f *Feed) deliver(ctx context.Context, s *sweeper, capture int32, raw [][]b
 // appendXids appends the binary form of an xid8[].
 func appendXids(b []byte, xids []uint64) []byte {
 	const xid8 = 5069
+	//nolint:gosec // transactions in progress, as many as a server has connections
 	for _, v := range []uint32{1, 0, xid8, uint32(len(xids)), 1} {
 		b = binary.BigEndian.AppendUint32(b, v)
 	}

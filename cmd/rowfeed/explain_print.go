@@ -92,7 +92,8 @@ func sessionWord(s *explain.Session) string {
 // gates prints a line for each, with long sentences broken.
 func (p *reportPrinter) gates(b *strings.Builder, indent string, gates []explain.Gate) {
 	for _, g := range gates {
-		fmt.Fprintf(b, "%s%s  %s  ", indent, pad(printable(g.Name), gateWidth), p.paint(verdictColours[g.Verdict], pad(string(g.Verdict), verdictWidth)))
+		verdict := p.paint(verdictColours[g.Verdict], pad(printable(string(g.Verdict)), verdictWidth))
+		fmt.Fprintf(b, "%s%s  %s  ", indent, pad(printable(g.Name), gateWidth), verdict)
 		margin := len(indent) + gateWidth + verdictWidth + 4
 		at := margin
 		for i, word := range strings.Fields(printable(g.Text)) {

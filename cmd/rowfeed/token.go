@@ -37,6 +37,7 @@ that belongs to auth.jwt.public_key_file, or, with its --kid, to a key at auth.j
 
 The token is as good as a login: don't keep it in files or in a shell's history.`
 
+//nolint:gosec // no credential: how to make one
 const tokenExample = `  rowfeed token --user 42
   rowfeed token --user 42 --claim 'warehouses=[1,2]' --claim company=3 --ttl 8h
   rowfeed token --user 42 --key private.pem --alg RS256

@@ -21,6 +21,7 @@ type raw struct {
 	subscribe string // the frame
 	say       func([]byte) error
 	heard     func(event []byte) error
+	regranted func() error // told that what it may see has changed; nil: that is not to be
 
 	upgraded, subscribed bool
 	rest                 []byte // of a frame that is not there as a whole yet
@@ -91,6 +92,11 @@ func (r *raw) frame(code byte, payload []byte) error {
 			return fmt.Errorf("not resumed: %.200q", payload)
 		}
 	case "heartbeat":
+	case "resync":
+		if r.regranted == nil || string(textOf(payload, "reason")) != "grants_changed" {
+			return fmt.Errorf("unexpected resync: %.200q", payload)
+		}
+		return r.regranted()
 	case "pulse_changed", "parcel_changed":
 		return r.heard(payload)
 	default:

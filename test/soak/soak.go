@@ -29,15 +29,17 @@ type sizes struct {
 	mute             int // clients that never read
 	flood, outbox    int // rows
 	open             time.Duration
+
+	watched, revocations int // sessions; one user's, and as many tenths of everybody's
 }
 
 var (
 	full = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second,
 		histories: 10_000, lanes: 16, storm: 10_000, rounds: 3,
-		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute}
+		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute, watched: 5000, revocations: 200}
 	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond,
 		histories: 320, lanes: 8, storm: 500, rounds: 1,
-		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second}
+		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second, watched: 200, revocations: 20}
 )
 
 // scenario attacks something and returns its figures and what is to be said about them.
@@ -65,6 +67,9 @@ var scenarios = []scenario{
 	}},
 	{"flood", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return flood(ctx, s, z.flood, z.rounds)
+	}},
+	{"revoked", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return revoked(ctx, s, z.watched, z.revocations)
 	}},
 	{"sweep", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return sweeping(ctx, s, z.outbox, z.rounds, z.open)

@@ -31,3 +31,14 @@ create table parcel (
     n     integer not null,
     pad   text not null
 );
+-- What grants are made of, where they come from the database.
+create table team (
+    id   integer primary key,
+    name text not null
+);
+create table member (
+    person integer not null,
+    team   integer not null,
+    primary key (person, team)
+);
+grant select on team, member to public;
