@@ -45,11 +45,17 @@ func (srv *Server) Hold(number uint64, all bool, users map[string]struct{}) []He
 	return held
 }
 
-// hold returns nil for a session that is nobody's yet, or at its end.
+// hold returns nil for a session that is nobody's yet, or at its end: one that is being closed drops what waits before
+// its goodbye.
 func (s *Session) hold(number uint64) *audience.Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.who == nil || s.closing != 0 || s.closed {
+	if s.who == nil || s.closed {
+		return nil
+	}
+	if s.closing != 0 {
+		s.q.finish()
+		s.interrupt()
 		return nil
 	}
 	s.held = number
