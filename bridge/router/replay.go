@@ -302,6 +302,7 @@ func (c *Channel) drop(r *replay) {
 // Event takes an event of the record at hand to those that it is due for.
 func (p *Replayer) Event(e *change.Event) {
 	c := p.c
+	defer func() { p.at.nth++ }() // also where it can't be rendered: Route counts it too
 	e.Rule += c.rules
 	e.Place = p.at.place
 	c.seq++
@@ -315,7 +316,6 @@ func (p *Replayer) Event(e *change.Event) {
 			p.offer(m, e)
 		}
 	}
-	p.at.nth++
 }
 
 func (p *Replayer) offer(m *member, e *change.Event) {

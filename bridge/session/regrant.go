@@ -180,7 +180,7 @@ func (s *Session) release(number uint64) {
 // older than these, and what waits was judged by those that are gone: it is dropped, and the client told.
 func (s *Session) regrant(who *audience.Identity) {
 	s.mu.Lock()
-	s.regranting = true
+	s.regranting, s.regranted = true, true
 	s.interrupt()
 	s.mu.Unlock()
 	channels := s.channels()

@@ -23,7 +23,7 @@ const maxIgnored = 8 << 10
 func closeEvent(code int, reason string) *change.Message {
 	var b []byte
 	switch code {
-	case closeResync:
+	case closeResync, closeGrantsChanged:
 		b = append(b, "id: "+idLive+"\n"...)
 	case closeDraining:
 		_, ms, _ := strings.Cut(reason, retryAfter)
