@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"nalar.internal/rowfeed/config"
@@ -31,19 +32,22 @@ var ErrTokenInURL = errors.New("token in the URL, where it would be logged: send
 // Bearer, the subprotocol entry bearer.<jwt>, the cookie, the query parameter (the last two where configured). None and
 // no error: there is no token. A cookie is what the browser adds by itself, so it counts only if originAllowed says
 // that the request's Origin is an allowed one or, where there is no Origin, Sec-Fetch-Site: same-origin does.
+//
+// A source that is used, but has an empty token or several, is a *Refusal, and source says which it was: to go on to the
+// next one, or to choose, could take somebody for another user than they mean to be.
 func Credentials(r *http.Request, cfg config.JWT, originAllowed bool) (token string, source Source, err error) {
 	if tokenInURL(r.URL, cfg.QueryParameter) {
 		return "", None, ErrTokenInURL
 	}
-	if token := bearer(r.Header); token != "" {
-		return token, Header, nil
+	if token, err := only(bearers(r.Header)); token != "" || err != nil {
+		return token, Header, err
 	}
-	if token := subprotocol(r.Header); token != "" {
-		return token, Subprotocol, nil
+	if token, err := only(subprotocols(r.Header)); token != "" || err != nil {
+		return token, Subprotocol, err
 	}
 	if cfg.Cookie != "" && (originAllowed || sameOrigin(r.Header)) {
-		if c, err := r.Cookie(cfg.Cookie); err == nil && c.Value != "" {
-			return c.Value, Cookie, nil
+		if token, err := only(cookies(r, cfg.Cookie)); token != "" || err != nil {
+			return token, Cookie, err
 		}
 	}
 	if cfg.QueryParameter != "" {
@@ -54,26 +58,51 @@ func Credentials(r *http.Request, cfg config.JWT, originAllowed bool) (token str
 	return "", None, nil
 }
 
-// bearer reads the Authorization header: RFC 6750, section 2.1; the scheme's case is free (RFC 9110, section 11.1).
-func bearer(h http.Header) string {
-	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
+// only returns the token of a source, which may say it more than once; none where the source is not used.
+func only(tokens []string) (string, error) {
+	switch {
+	case len(tokens) == 0:
+		return "", nil
+	case len(slices.Compact(tokens)) > 1:
+		return "", refuse("more than one token")
+	case tokens[0] == "":
+		return "", refuse("token missing")
 	}
-	return strings.TrimSpace(token)
+	return tokens[0], nil
 }
 
-// subprotocol finds the entry bearer.<jwt> among the subprotocols offered; a JWT fits a subprotocol's syntax (RFC
+// bearers reads the Authorization headers: RFC 6750, section 2.1; the scheme's case is free (RFC 9110, section 11.1).
+func bearers(h http.Header) (tokens []string) {
+	for _, line := range h.Values("Authorization") {
+		if scheme, token, _ := strings.Cut(line, " "); strings.EqualFold(scheme, "Bearer") {
+			tokens = append(tokens, strings.TrimSpace(token))
+		}
+	}
+	return tokens
+}
+
+// subprotocols finds the entries bearer.<jwt> among the subprotocols offered; a JWT fits a subprotocol's syntax (RFC
 // 6455, section 4.1).
-func subprotocol(h http.Header) string {
+func subprotocols(h http.Header) (tokens []string) {
 	for _, line := range h.Values("Sec-WebSocket-Protocol") {
 		for entry := range strings.SplitSeq(line, ",") {
-			if token, ok := strings.CutPrefix(strings.TrimSpace(entry), "bearer."); ok && token != "" {
-				return token
+			if token, ok := strings.CutPrefix(strings.TrimSpace(entry), "bearer."); ok {
+				tokens = append(tokens, token)
 			}
 		}
 	}
-	return ""
+	return tokens
+}
+
+// cookies returns what the cookie holds: a browser sends one for each path and domain that set it, which a subdomain
+// can, and does not say which is whose. An empty one is what is left of one that was taken back.
+func cookies(r *http.Request, name string) (tokens []string) {
+	for _, c := range r.CookiesNamed(name) {
+		if c.Value != "" {
+			tokens = append(tokens, c.Value)
+		}
+	}
+	return tokens
 }
 
 // sameOrigin says that the browser vouches for the page, where it sent no Origin (a GET to the own origin has none).

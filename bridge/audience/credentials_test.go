@@ -52,10 +52,10 @@ func TestCredentials(t *testing.T) {
 		"query":                {all, request(t, "/ws?t=q", origin), allowed, "q", Query},
 		"scheme in any case":   {all, request(t, "/ws", "Authorization: bEARER  h "), foreign, "h", Header},
 		"other scheme":         {all, request(t, "/ws", "Authorization: Basic h", proto), foreign, "p", Subprotocol},
-		"empty bearer":         {all, request(t, "/ws", "Authorization: Bearer", proto), foreign, "p", Subprotocol},
 		"no bearer":            {all, request(t, "/ws", "Authorization: Bearerh"), foreign, "", None},
 		"second line":          {all, request(t, "/ws", plain, second), allowed, "p", Subprotocol},
-		"empty entry":          {all, request(t, "/ws", "Sec-WebSocket-Protocol: bearer., rowfeed.v1"), foreign, "", None},
+		"other scheme too":     {all, request(t, "/ws", "Authorization: Basic h", header, cookie, fetch), foreign, "h", Header},
+		"cookie twice, alike":  {all, request(t, "/ws", "Cookie: access_token=c; access_token=; access_token=c", fetch), foreign, "c", Cookie},
 		"header from afar":     {all, request(t, "/ws", "Origin: https://evil.example", header), foreign, "h", Header},
 		"cookie from afar":     {all, request(t, "/ws", "Origin: https://evil.example", cookie), foreign, "", None},
 		"cookie, both":         {all, request(t, "/ws", "Origin: https://evil.example", cookie, fetch), foreign, "", None},
@@ -75,6 +75,29 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("got %q from %v, %v; want %q from %v", token, source, err, test.token, test.source)
 			}
 		})
+	}
+}
+
+// Who means to bring a token is not taken for the cookie's user, nor is one of two chosen.
+func TestAmbiguousCredentials(t *testing.T) {
+	t.Parallel()
+	const cookie, fetch = "Cookie: access_token=c", "Sec-Fetch-Site: same-origin"
+	for name, test := range map[string]struct {
+		headers []string
+		source  Source
+		reason  string
+	}{
+		"empty bearer":       {[]string{"Authorization: Bearer ", cookie, fetch}, Header, "token missing"},
+		"two headers":        {[]string{"Authorization: Bearer a", "Authorization: Bearer b", cookie, fetch}, Header, "more than one token"},
+		"empty subprotocol":  {[]string{"Sec-WebSocket-Protocol: rowfeed.v1, bearer.", cookie, fetch}, Subprotocol, "token missing"},
+		"two subprotocols":   {[]string{"Sec-WebSocket-Protocol: bearer.a, bearer.b", cookie, fetch}, Subprotocol, "more than one token"},
+		"two cookies":        {[]string{cookie + "; access_token=d", fetch}, Cookie, "more than one token"},
+		"two cookie headers": {[]string{cookie, "Cookie: access_token=d", fetch}, Cookie, "more than one token"},
+	} {
+		token, source, err := Credentials(request(t, "/ws", test.headers...), config.JWT{Cookie: "access_token"}, false)
+		if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Reason != test.reason || token != "" || source != test.source {
+			t.Errorf("%s: got %q from %v, %v; want %s", name, token, source, err, test.reason)
+		}
 	}
 }
 
@@ -122,7 +145,7 @@ func FuzzCredentials(f *testing.F) {
 			r.Header.Set("Origin", origin)
 		}
 		token, source, err := Credentials(r, config.JWT{Cookie: "c"}, allowed)
-		if (token == "") != (source == None) || err != nil && token != "" {
+		if err == nil && (token == "") != (source == None) || err != nil && token != "" {
 			t.Fatalf("%q from %v, %v", token, source, err)
 		}
 		if source == Cookie && !allowed || source == Query {

@@ -108,9 +108,7 @@ func TestTenantFromTokenAndQuery(t *testing.T) {
 	if id := identify(t, a, with(42, "7")); id.Tenant != "7" || len(id.Grants) != 4 {
 		t.Errorf("got %+v", id)
 	}
-	if id := identify(t, a, with(44, "9")); id.Tenant != "9" || id.Name != "" {
-		t.Errorf("got %+v", id)
-	}
+	wantRefusal(t, a, with(44, "9"), "user has no tenant")
 	wantRefusal(t, a, with(42, "8"), "tenant is not the user's")
 	wantRefusal(t, a, user(t, 42), "tenant claim missing")
 }

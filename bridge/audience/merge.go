@@ -86,15 +86,15 @@ func (a *Authority) merge(o *own, p *person) (*Identity, error) {
 	return id, nil
 }
 
-// tenantWith returns the tenant of token and query. Where both name one it has to be the same; where one of them is
-// configured to, the tenant must not be empty.
+// tenantWith returns the tenant of token and query. Where both are configured to name one it has to be the same, and it
+// must not be empty: who is in no tenant any more is not let into the one that an old token still names.
 func (o *own) tenantWith(p *person) (string, error) {
 	switch {
-	case !o.tenanted && p.tenanted && p.tenant == "":
+	case p.tenanted && p.tenant == "":
 		return "", refuse("user has no tenant")
 	case !o.tenanted:
 		return p.tenant, nil
-	case p.tenant != "" && p.tenant != o.tenant:
+	case p.tenanted && p.tenant != o.tenant:
 		return "", refuse("tenant is not the user's")
 	}
 	return o.tenant, nil

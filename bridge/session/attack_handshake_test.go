@@ -131,6 +131,41 @@ func TestCrossSiteHijack(t *testing.T) {
 	}
 }
 
+// Who shows two tokens, or an empty one beside a cookie, is nobody: not one of the two, and not the cookie's user.
+func TestTwoTokens(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, stock, channels)
+	one, two := rig.User(1, clerk), rig.User(2, clerk)
+	for _, headers := range [][]string{
+		{"Authorization: Bearer ", "Cookie: access_token=" + one},
+		{"Authorization: Bearer " + one, "Authorization: Bearer " + two},
+		{"Sec-WebSocket-Protocol: bearer., rowfeed.plain", "Cookie: access_token=" + one},
+		{"Cookie: access_token=" + one + "; access_token=" + two},
+	} {
+		headers = append(headers, "Sec-Fetch-Site: same-origin")
+		if _, code := handshake(t, r, "/ws/stock", headers...); code != 4501 {
+			t.Errorf("%.40q: closed with %d, want 4501", headers, code)
+		}
+		h := http.Header{}
+		for _, line := range headers {
+			name, value, _ := strings.Cut(line, ": ")
+			h.Add(name, value)
+		}
+		if h.Get("Sec-WebSocket-Protocol") != "" {
+			continue
+		}
+		s, _ := r.TryStream(t, http.MethodGet, "/sse/stock", h, "")
+		if s.Response.StatusCode != 401 {
+			t.Errorf("%.40q: %s, want 401", headers, s.Response.Status)
+		}
+		s.Drop()
+	}
+	full := r.Dial(t, "/ws", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Cookie": {"access_token=" + one + "; access_token=" + two}}, "rowfeed.v1")
+	if f := full.Ask(`{"type":"auth","token":%q}`, two); f["user"] != "2" {
+		t.Errorf("two cookies, then a frame: %v", f)
+	}
+}
+
 // A name in the path that would end a header line, or begin a script, comes back as text or not at all.
 func TestResponseSplitting(t *testing.T) {
 	t.Parallel()

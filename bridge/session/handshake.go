@@ -54,13 +54,14 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	origin := r.Header.Get("Origin")
 	allowed := origin != "" && srv.origins.Allowed(origin)
-	token, source, err := audience.Credentials(r, srv.cfg.Auth.JWT, allowed)
-	if errors.Is(err, audience.ErrTokenInURL) {
-		srv.refuse(w, http.StatusBadRequest, err.Error())
+	token, source, bad := audience.Credentials(r, srv.cfg.Auth.JWT, allowed)
+	if errors.Is(bad, audience.ErrTokenInURL) {
+		srv.refuse(w, http.StatusBadRequest, bad.Error())
 		return
 	}
 	var request router.Request
 	if t.plain() {
+		var err error
 		if request, err = srv.plainRequest(t); err != nil {
 			srv.refuse(w, http.StatusNotFound, err.Error())
 			return
@@ -75,8 +76,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if v.code == 0 && origin != "" && !allowed {
 		v = verdict{closeOrigin, "origin not in server.allowed_origins"}
 	}
-	if v.code == 0 && (token != "" || t.plain()) {
-		who, v = srv.login(r.Context(), s, token)
+	if v.code == 0 && (source != audience.None || t.plain()) {
+		who, v = srv.present(r.Context(), s, token, bad)
 		if v.code == closeAuthFailed && source == audience.Cookie && !t.plain() {
 			v = verdict{} // the frame that follows may carry a better one
 		}
@@ -203,6 +204,14 @@ func (srv *Server) admit(s *Session) verdict {
 
 // serverFull is the one connection_limit that has nothing to do with who is asking.
 const serverFull = "this server has too many connections"
+
+// present logs in by what a request brought: a token, or what is bad about it.
+func (srv *Server) present(ctx context.Context, s *Session, token string, bad error) (*audience.Identity, verdict) {
+	if refusal, ok := errors.AsType[*audience.Refusal](bad); ok {
+		return nil, verdict{closeAuthFailed, refusal.Reason}
+	}
+	return srv.login(ctx, s, token)
+}
 
 // authenticate turns a token into an identity or a verdict.
 func (srv *Server) authenticate(ctx context.Context, token string) (*audience.Identity, verdict) {

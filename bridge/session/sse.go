@@ -95,7 +95,11 @@ func (srv *Server) readCall(r *http.Request, allowed bool) (call, error) {
 		return c, refusal{http.StatusServiceUnavailable, "draining", "this node is going away: try again"}
 	}
 	var err error
-	if c.token, _, err = audience.Credentials(r, srv.cfg.Auth.JWT, allowed); err != nil {
+	c.token, _, err = audience.Credentials(r, srv.cfg.Auth.JWT, allowed)
+	if bad, ok := errors.AsType[*audience.Refusal](err); ok {
+		return c, verdict{closeAuthFailed, bad.Reason}.refusal(true)
+	}
+	if err != nil {
 		return c, refusal{http.StatusBadRequest, errBadRequest, err.Error()}
 	}
 	if t.plain() {

@@ -29,6 +29,7 @@ type desk struct {
 	relations map[*oracle.Table]*change.Relation
 	sinks     []*sink
 	frames    map[string]line
+	pinned    bool // somebody is about to read from memory
 	forgetful bool // what lies before the last tick is only in the outbox
 }
 
@@ -92,7 +93,7 @@ func (o *office) open(horizon bool) *desk {
 func (d *desk) replay(ctx context.Context) {
 	_ = d.router.Replay(ctx, router.Past{Memory: &d.tape, Outbox: past{&d.tape}, Gone: errGone, Log: zap.NewNop(),
 		Apply: func(at change.Place, r *change.Record, out router.Output) {
-			d.rules.Apply(at, d.changes[r.Xid-1], quiet{out})
+			d.rules.Apply(at, d.change(r), quiet{out})
 		}})
 }
 
@@ -117,8 +118,8 @@ func (d *desk) happen(c *oracle.Change) {
 func (d *desk) flush() {
 	d.router.Flush(d.End())
 	d.router.Settle(d.tick())
-	if d.forgetful && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
-		d.horizon = len(d.ticks) - 1
+	if d.forgetful && !d.pinned && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
+		d.forget()
 	}
 }
 

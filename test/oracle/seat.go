@@ -82,13 +82,7 @@ func (w *World) Rewind(s *Seat, q Subscription, n int) {
 func (w *World) rewind(s *Seat, q Subscription, n int) {
 	s.subs = append(s.subs, &sub{Subscription: q, from: len(w.Changes)})
 	s.next, s.nth, s.past = len(w.Changes), 0, n > 0
-	for i, outcomes := range w.Made {
-		for j := range outcomes {
-			if line := w.hear(s.User, i, j, []*Subscription{&q}); line != "" {
-				s.found = append(s.found, line)
-			}
-		}
-	}
+	s.found = w.Between(s.User, q, 0)
 	s.found = s.found[len(s.found)-min(n, len(s.found)):]
 	w.Advance()
 }
@@ -187,6 +181,18 @@ func (w *World) judge(s *Seat, o *Outcome) bool {
 		return line == "" || s.take(line)
 	}
 	return true
+}
+
+// Between returns the lines of what a subscription is for, from a change on.
+func (w *World) Between(u User, q Subscription, from int) (lines []string) {
+	for i := from; i < len(w.Made); i++ {
+		for j := range w.Made[i] {
+			if line := w.hear(u, i, j, []*Subscription{&q}); line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
 }
 
 // hear returns the line of an event for a user; empty if it is none, or not theirs.
