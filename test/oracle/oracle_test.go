@@ -66,8 +66,8 @@ func examine(t *testing.T, seed uint64) (lines int) {
 			lines += n
 			return err
 		}
-		if run(steps) != nil {
-			steps, err := shrink(steps, run)
+		if err := run(steps); err != nil {
+			steps, err := shrink(steps, err, run)
 			t.Fatalf("-seed %d: %v\n%s", seed, err, describe(rules, steps))
 		}
 	}

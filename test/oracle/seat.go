@@ -22,12 +22,13 @@ type Seat struct {
 	Due  []string
 	Room int // of the past: how many events it takes before it stalls; below 0: any number
 
-	subs  []*sub
-	past  bool // what it reads next is of the past
-	full  bool // it had no room for an event of the past, and was not given any since
-	found []string
-	next  int // change to be judged next
-	nth   int // and outcome in it
+	subs   []*sub
+	past   bool // what it reads next is of the past
+	full   bool // it had no room for an event of the past, and was not given any since
+	found  []string
+	looked string // the subscription that looked back for them
+	next   int    // change to be judged next
+	nth    int    // and outcome in it
 }
 
 type sub struct {
@@ -82,7 +83,7 @@ func (w *World) Rewind(s *Seat, q Subscription, n int) {
 func (w *World) rewind(s *Seat, q Subscription, n int) {
 	s.subs = append(s.subs, &sub{Subscription: q, from: len(w.Changes)})
 	s.next, s.nth, s.past = len(w.Changes), 0, n > 0
-	s.found = w.Between(s.User, q, 0)
+	s.found, s.looked = w.Between(s.User, q, 0), q.Ref
 	s.found = s.found[len(s.found)-min(n, len(s.found)):]
 	w.Advance()
 }
@@ -91,7 +92,10 @@ func (w *World) rewind(s *Seat, q Subscription, n int) {
 func (w *World) Unsubscribe(s *Seat, ref string) {
 	i := slices.IndexFunc(s.subs, func(q *sub) bool { return q.Ref == ref })
 	s.subs = slices.Delete(s.subs, i, i+1)
-	if s.found = nil; len(s.subs) == 0 {
+	if ref == s.looked {
+		s.found = nil
+	}
+	if len(s.subs) == 0 {
 		s.past, s.full = false, false
 	}
 	w.Advance()

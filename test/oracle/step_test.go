@@ -114,8 +114,7 @@ func describe(rules []*oracle.Rule, steps []step) string {
 }
 
 // shrink leaves out steps for as long as the case still fails.
-func shrink(steps []step, fails func([]step) error) ([]step, error) {
-	err := fails(steps)
+func shrink(steps []step, err error, fails func([]step) error) ([]step, error) {
 	for again := true; again; {
 		again = false
 		for i := len(steps) - 1; i >= 0; i-- {
