@@ -26,7 +26,7 @@ type desk struct {
 	tape
 	rules     *rule.Channel
 	router    *router.Channel
-	relations map[*oracle.Table]*change.Relation
+	relations map[capturedBy]*change.Relation
 	sinks     []*sink
 	frames    map[string]line
 	pinned    bool // somebody is about to read from memory
@@ -36,7 +36,7 @@ type desk struct {
 // office is what desks of the same rules share.
 type office struct {
 	rules     *rule.Channel
-	relations map[*oracle.Table]*change.Relation
+	relations map[capturedBy]*change.Relation
 }
 
 func newOffice(rules []*oracle.Rule) (*office, error) {
@@ -50,14 +50,18 @@ func newOffice(rules []*oracle.Rule) (*office, error) {
 	if len(problems) > 0 {
 		return nil, config.Problems(problems)
 	}
-	o := &office{rules: book.Channel("c"), relations: map[*oracle.Table]*change.Relation{}}
+	o := &office{rules: book.Channel("c"), relations: map[capturedBy]*change.Relation{}}
 	kinds := []change.Kind{change.Integer, change.Text, change.Text, change.JSON, change.Text, change.Integer, change.Numeric, change.Float, change.Bool}
 	for _, t := range tables {
-		rel := &change.Relation{Table: t.Name, Key: t.Key}
-		for i, name := range names {
-			rel.Columns = append(rel.Columns, change.Column{Name: name, Kind: kinds[i], Type: types[i]})
+		for _, lacks := range append([]string{""}, names[2:]...) {
+			rel := &change.Relation{Table: t.Name, Key: t.Key}
+			for i, name := range names {
+				if name != lacks {
+					rel.Columns = append(rel.Columns, change.Column{Name: name, Kind: kinds[i], Type: types[i]})
+				}
+			}
+			o.relations[capturedBy{t, lacks}] = rel
 		}
-		o.relations[t] = rel
 	}
 	return o, nil
 }

@@ -82,7 +82,7 @@ func (s step) String() string {
 	text := fmt.Sprintf("%s seat %d", s.what, s.seat)
 	switch s.what {
 	case "change":
-		return fmt.Sprintf("change %s %s\n      old %s\n      new %s", s.change.Table.Name, s.change.Reason, show(s.change.Old), show(s.change.New))
+		return fmt.Sprintf("change %s %s%s\n      old %s\n      new %s", s.change.Table.Name, s.change.Reason, lacking(s.change), show(s.change.Old), show(s.change.New))
 	case "flush":
 		return s.what
 	case "open":
@@ -97,6 +97,13 @@ func (s step) String() string {
 		return fmt.Sprint(text, " for ", s.n)
 	}
 	return fmt.Sprintf("%s %+v n %d", text, s.q, s.n)
+}
+
+func lacking(c *oracle.Change) string {
+	if c.Lacks == "" {
+		return ""
+	}
+	return "captured without " + c.Lacks
 }
 
 // describe prints a case.

@@ -25,12 +25,14 @@ type tape struct {
 }
 
 // add puts a change on the tape.
-func (t *tape) add(c *oracle.Change, relations map[*oracle.Table]*change.Relation) {
+func (t *tape) add(c *oracle.Change, relations map[capturedBy]*change.Relation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := uint64(len(t.changes) + 1)
 	at := time.Unix(1_790_000_000, int64(n)*1000)
-	ch := &change.Change{Relation: relations[c.Table], Xid: n, LSN: n, At: at, Old: captured(c.Old), New: captured(c.New), Reason: c.Reason}
+	lacks := slices.Index(names, c.Lacks)
+	ch := &change.Change{Relation: relations[capturedBy{c.Table, c.Lacks}], Xid: n, LSN: n, At: at, Old: captured(c.Old, lacks),
+		New: captured(c.New, lacks), Reason: c.Reason}
 	switch {
 	case c.Reason == "truncated":
 		ch.Op = change.Truncate
@@ -47,7 +49,13 @@ func (t *tape) add(c *oracle.Change, relations map[*oracle.Table]*change.Relatio
 	t.records = append(t.records, &change.Record{Relation: ch.Relation, Xid: n, LSN: n, At: at.UnixMicro(), Op: ch.Op})
 }
 
-func captured(row oracle.Row) change.Row {
+// capturedBy names a version of what is captured of a table: without one of the columns, where it is an old one.
+type capturedBy struct {
+	table *oracle.Table
+	lacks string
+}
+
+func captured(row oracle.Row, lacks int) change.Row {
 	if row == nil {
 		return nil
 	}
@@ -56,6 +64,9 @@ func captured(row oracle.Row) change.Row {
 		if !v.Null {
 			r[i] = []byte(v.Raw)
 		}
+	}
+	if lacks >= 0 {
+		r = slices.Delete(r, lacks, lacks+1)
 	}
 	return r
 }
