@@ -35,6 +35,7 @@ race: ## the Go tests, with the race detector
 	@scripts/setup.sh go postgres
 	go vet ./...
 	go test -race ./...
+	go test ./test/oracle # the whole of it: with the race detector there are fewer cases
 
 client: client/node_modules/.package-lock.json ## the client package's tests
 	cd client && npm run --silent check && npm test --silent

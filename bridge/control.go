@@ -134,9 +134,3 @@ func (d *concerned) merge(other concerned) {
 		d.user(key)
 	}
 }
-
-// has tells whether the user is among them.
-func (d *concerned) has(key string) bool {
-	_, ok := d.users[key]
-	return ok || d.all
-}

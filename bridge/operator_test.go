@@ -344,3 +344,40 @@ func TestAdminEndpoints(t *testing.T) {
 		t.Error("the kick is not counted")
 	}
 }
+
+// A node that leaves while it is asked is not waited for to the end.
+func TestNodeLeaves(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, lifeTable, lifeChannels)
+	cfg, err := pgx.ParseConfig(r.DB.URLFor(rig.Role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.RuntimeParams["application_name"] = operate.NodeName("mute", "rowfeed")
+	mute, err := pgx.ConnectConfig(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := r.Conn(t)
+	done := make(chan *operate.Replies)
+	go func() {
+		replies, err := operate.Ask(context.Background(), conn, "rowfeed", operate.KindKick, operate.Kick{User: "1"})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- replies
+	}()
+	for { // until the other has answered
+		var n int
+		if err := mute.QueryRow(context.Background(), `select count(*) from rowfeed.change where capture = -1`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			break
+		}
+	}
+	mute.Close(context.Background())
+	if replies := <-done; len(replies.Replies) != 1 || len(replies.Silent) != 0 {
+		t.Errorf("%+v", replies)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,19 +16,25 @@ import (
 )
 
 // When tables behind the grants change, the sessions of the users concerned are held at once, their users are looked up,
-// all in a few round trips, and the sessions are settled by the answers. What changes while answers are awaited is gathered
-// and held when they are there, or a moment later: a storm of changes is one look-up after the other, with pauses in which
-// sessions are written to.
+// many in a round trip, and the sessions are settled as the answers come. What changes while answers are awaited is gathered
+// and held when they are there, or a moment later. An answer to a question from before a hold is worth nothing to it, so in
+// a storm of changes only those go on who are answered between two holds: those who have waited longest are asked first,
+// few enough at a time that all get their turn.
 const (
 	deferHold   = 400 * time.Millisecond // how long a change waits for the answers to earlier ones
 	lookUpLimit = 5 * time.Second        // how long a session is held without an answer
 	retryFirst  = 100 * time.Millisecond
 	retryMost   = time.Second
+	lanes       = 3 // connections that users are asked about on: one of the pool's is left for those who log in
 	retryLane   = 3 // users who are asked for again at the same time
+
+	// How many users are asked about in a round trip: as many as take about that long.
+	firstSegment, mostSegment = 4, 100
+	quick, slow               = 50 * time.Millisecond, 150 * time.Millisecond
 )
 
-// renewals is the goroutine that does so. Those who got no answer are asked for one by one, beside the others: one whose
-// query hangs keeps nobody waiting.
+// renewals is the goroutine that does so. Those who got no answer are asked for one by one, beside the others: those whose
+// queries hang keep nobody waiting, while they are few.
 type renewals struct {
 	authority *audience.Authority
 	sessions  *session.Server
@@ -42,9 +49,9 @@ type renewals struct {
 	// Of the goroutine.
 	number  uint64 // of the last hold
 	due     map[person]*task
-	asking  int // rounds under way
-	first   bool
-	again   bool
+	first   int // rounds under way
+	again   int // likewise, of one user each
+	segment int // users to a round
 	answers chan round
 	warned  time.Time
 }
@@ -63,17 +70,20 @@ type task struct {
 	next     time.Time // when to try again
 }
 
+func (t *task) person() person { return person{t.who.Issuer, t.who.User} }
+
 // round is what was asked together.
 type round struct {
 	again   bool
 	tasks   []*task
 	answers []audience.Answer
+	took    time.Duration
 }
 
 func newRenewals(a *audience.Authority, s *session.Server, stats *operate.Renewals, log *zap.Logger) *renewals {
 	return &renewals{
 		authority: a, sessions: s, stats: stats, log: log,
-		bell: make(chan struct{}, 1), due: map[person]*task{}, answers: make(chan round),
+		bell: make(chan struct{}, 1), due: map[person]*task{}, answers: make(chan round), segment: firstSegment,
 	}
 }
 
@@ -100,7 +110,7 @@ func (r *renewals) run(ctx context.Context) error {
 		timer.Reset(r.pause(time.Now()))
 		select {
 		case <-ctx.Done():
-			for range r.asking {
+			for range r.first + r.again {
 				<-r.answers
 			}
 			return nil
@@ -133,7 +143,7 @@ func (r *renewals) pause(now time.Time) time.Duration {
 	r.mu.Unlock()
 	for _, t := range r.due {
 		sooner(t.since.Add(lookUpLimit))
-		if t.tries > 0 && !r.again {
+		if t.tries > 0 && r.again < retryLane {
 			sooner(t.next)
 		}
 	}
@@ -144,7 +154,7 @@ func (r *renewals) pause(now time.Time) time.Duration {
 func (r *renewals) take(now time.Time) concerned {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.first && now.Sub(r.arrived) < deferHold {
+	if r.first > 0 && now.Sub(r.arrived) < deferHold {
 		return concerned{}
 	}
 	batch := r.waiting
@@ -180,66 +190,71 @@ func (r *renewals) observe(h interface{ Observe(float64) }, at int64) {
 	}
 }
 
-// ask begins the rounds that there is something for.
+// ask begins the rounds that there is something for, and a connection.
 func (r *renewals) ask(ctx context.Context, now time.Time) {
 	var first, again []*task
-	for k, t := range r.due {
+	for _, t := range r.due {
 		switch {
-		case t.tries == 0 && !r.first:
+		case t.tries == 0 && r.first < lanes:
 			first = append(first, t)
-			delete(r.due, k)
-		case t.tries > 0 && !r.again && !now.Before(t.next) && len(again) < retryLane:
+		case t.tries > 0 && r.again < retryLane && !now.Before(t.next):
 			again = append(again, t)
-			delete(r.due, k)
 		}
 	}
-	if len(first) > 0 {
-		r.first = true
-		r.asking++
-		go func() {
-			limit, cancel := context.WithDeadline(ctx, now.Add(lookUpLimit))
-			defer cancel()
-			r.answers <- round{false, first, r.authority.LookUp(limit, identities(first))}
-		}()
+	for _, list := range [][]*task{first, again} {
+		slices.SortFunc(list, func(a, b *task) int { return a.since.Compare(b.since) })
 	}
-	if len(again) > 0 {
-		r.again = true
-		r.asking++
-		go func() { r.answers <- round{true, again, r.askAgain(ctx, again)} }()
+	for ; r.first < lanes && len(first) > 0; r.first++ {
+		n := min(r.segment, len(first))
+		r.begin(ctx, false, first[:n])
+		first = first[n:]
+	}
+	for ; r.again < retryLane && len(again) > 0; r.again++ {
+		r.begin(ctx, true, again[:1])
+		again = again[1:]
 	}
 }
 
-func identities(tasks []*task) []*audience.Identity {
+// begin asks about the users of tasks, the last of which has been held for the shortest time, as long as that may be held.
+func (r *renewals) begin(ctx context.Context, again bool, tasks []*task) {
 	ids := make([]*audience.Identity, len(tasks))
 	for i, t := range tasks {
 		ids[i] = t.who
+		delete(r.due, t.person())
 	}
-	return ids
+	began := time.Now()
+	until := tasks[len(tasks)-1].since.Add(lookUpLimit)
+	go func() {
+		limit, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		done := round{again: again, tasks: tasks}
+		if again {
+			done.answers = []audience.Answer{r.authority.LookUpOne(limit, ids[0])}
+		} else {
+			done.answers = r.authority.LookUp(limit, ids)
+		}
+		done.took = time.Since(began)
+		r.answers <- done
+	}()
 }
 
-// askAgain asks for each by itself, as long as its sessions may be held.
-func (r *renewals) askAgain(ctx context.Context, tasks []*task) []audience.Answer {
-	answers := make([]audience.Answer, len(tasks))
-	var all sync.WaitGroup
-	for i, t := range tasks {
-		all.Go(func() {
-			limit, cancel := context.WithDeadline(ctx, t.since.Add(lookUpLimit))
-			defer cancel()
-			answers[i] = r.authority.LookUpOne(limit, t.who)
-		})
+// ended notes that a round is over, and how long it took.
+func (r *renewals) ended(done round) {
+	switch {
+	case done.again:
+		r.again--
+		return
+	case done.took < quick && len(done.tasks) == r.segment:
+		r.segment = min(2*r.segment, mostSegment)
+	case done.took > slow:
+		r.segment = max(1, min(r.segment, len(done.tasks))/2)
 	}
-	all.Wait()
-	return answers
+	r.first--
 }
 
 // settle has the sessions of those who were answered go on, and keeps the others for another try.
 func (r *renewals) settle(done round) {
-	r.asking--
-	if done.again {
-		r.again = false
-	} else {
-		r.first = false
-	}
+	r.ended(done)
 	outcomes := map[session.Outcome]int{}
 	var failed int
 	var why error
@@ -251,6 +266,7 @@ func (r *renewals) settle(done round) {
 			r.retry(t)
 			continue
 		}
+		r.answered(t)
 		r.stats.Users.Inc()
 		for _, s := range t.sessions {
 			outcomes[s.Settle(t.number, func(id *audience.Identity) (*audience.Identity, error) {
@@ -280,16 +296,26 @@ func (r *renewals) tell(outcomes map[session.Outcome]int, users int) {
 	}
 }
 
-// retry keeps a task for later, unless a later hold has made it anew.
+// answered takes note that a task is done. Where a later hold has come meanwhile, the answer has been waited for in vain.
+func (r *renewals) answered(t *task) {
+	switch other := r.due[t.person()]; {
+	case other == nil:
+	case other.number > t.number:
+		other.since = t.since
+	default:
+		delete(r.due, t.person())
+	}
+}
+
+// retry keeps a task for later, unless a later hold has made it anew: only the answer to the last one ends it.
 func (r *renewals) retry(t *task) {
-	k := person{t.who.Issuer, t.who.User}
 	t.next = time.Now().Add(min(retryFirst<<min(t.tries, 5), retryMost))
 	t.tries++
-	if newer := r.due[k]; newer != nil {
-		newer.since, newer.tries, newer.next = t.since, t.tries, t.next
+	if other := r.due[t.person()]; other != nil && other.number > t.number {
+		other.since, other.tries, other.next = t.since, t.tries, t.next
 		return
 	}
-	r.due[k] = t
+	r.due[t.person()] = t
 }
 
 // giveUp closes the sessions that were held for too long.

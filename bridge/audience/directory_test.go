@@ -268,3 +268,33 @@ func TestTooManyGrantsFromQuery(t *testing.T) {
 	cfg.Grants = []string{"and one more"}
 	wantRefusal(t, newAuthority(t, cfg, db), user(t, maxGrants), "too many grants")
 }
+
+// TestAnswerOlderThanIdentity: what was looked up before a change does not bring back what a later look-up found gone.
+func TestAnswerOlderThanIdentity(t *testing.T) {
+	t.Parallel()
+	db, pool := setup(t)
+	a, err := New(django(), pool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := user(t, 42)
+	before, err := a.Identify(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := a.LookUp(t.Context(), []*Identity{before})[0]
+	if _, err := db.Connect(t).Exec(t.Context(), `delete from auth_user_groups where user_id = 42`); err != nil {
+		t.Fatal(err)
+	}
+	a.Changed(false, map[string]struct{}{UserKey("42"): {}})
+	now, err := a.Identify(t.Context(), token)
+	if err != nil || slices.Equal(now.Grants, before.Grants) {
+		t.Fatalf("got %v %v, want fewer grants than %v", now, err, before.Grants)
+	}
+	if got, err := a.Renew(now, older); err != nil || !slices.Equal(got.Grants, now.Grants) {
+		t.Errorf("got %v %v, want what was looked up last", got, err)
+	}
+	if got, err := a.Renew(before, a.LookUpOne(t.Context(), before)); err != nil || !slices.Equal(got.Grants, now.Grants) {
+		t.Errorf("got %v %v, want %v", got, err, now.Grants)
+	}
+}

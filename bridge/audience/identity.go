@@ -8,6 +8,8 @@
 package audience
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -31,6 +33,17 @@ type Identity struct {
 
 	own  *own   // nil where there are no queries
 	asOf uint64 // of the queries' answer, see memo
+}
+
+// Digest returns a short text that is the same, on every node, for as long as the user may see the same: who comes back
+// with a cursor learns from it that the past was judged by other grants.
+func (id *Identity) Digest() string {
+	h := sha256.New()
+	for _, g := range id.Grants {
+		h.Write([]byte(g))
+		h.Write([]byte{'\n'}) // no grant has one
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // ErrUnavailable is in the chain of every error of Identify that is not the asker's fault: a query that fails or takes

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,42 +33,22 @@ type Answer struct {
 	Err    error // a *Refusal, or with ErrUnavailable in its chain
 }
 
-// Bounds of what LookUp asks at the same time.
-const (
-	pipelines = 3   // connections: one of the pool's is left for those who log in
-	segment   = 100 // users whose queries are sent before the first answer is read
+// lookUpLimit is how long LookUp waits for answers.
+const lookUpLimit = time.Second
 
-	segmentLimit = time.Second // for their answers
-)
-
-// LookUp asks anew about the users of identities, in few round trips: an answer for each, in their order. A query that
-// fails for one user concerns no other; one that hangs, the few who are asked after it: no answer is waited for longer than
-// a second.
+// LookUp asks anew about the users of identities, in one round trip on one connection: an answer for each, in their order.
+// A query that fails for one user concerns no other; one that hangs, those who are asked after it: no answer is waited for
+// longer than a second.
 func (a *Authority) LookUp(ctx context.Context, ids []*Identity) []Answer {
 	answers := make([]Answer, len(ids))
 	d := a.directory
-	pool, ok := d.db.(*pgxpool.Pool)
-	if !ok {
-		for i, id := range ids {
-			answers[i] = d.answer(ctx, id)
-		}
+	if pool, ok := d.db.(*pgxpool.Pool); ok {
+		d.askMany(ctx, pool, ids, answers)
 		return answers
 	}
-	asOf := d.memo.now()
-	var all sync.WaitGroup
-	next := make(chan [2]int)
-	for range min(pipelines, (len(ids)+segment-1)/segment) {
-		all.Go(func() {
-			for part := range next {
-				d.askMany(ctx, pool, ids[part[0]:part[1]], answers[part[0]:part[1]], asOf)
-			}
-		})
+	for i, id := range ids {
+		answers[i] = d.answer(ctx, id)
 	}
-	for i := 0; i < len(ids); i += segment {
-		next <- [2]int{i, min(i+segment, len(ids))}
-	}
-	close(next)
-	all.Wait()
 	return answers
 }
 
@@ -89,20 +68,24 @@ func (d *directory) answer(ctx context.Context, id *Identity) Answer {
 }
 
 // Renew merges an answer with what the identity's token says. It fails with a *Refusal where the user is not let in any
-// more. The identity is not changed.
+// more. The identity is not changed; one that knows of later changes than the answer is returned as it is.
 func (a *Authority) Renew(id *Identity, answer Answer) (*Identity, error) {
-	if answer.Err != nil {
+	switch {
+	case answer.Err != nil:
 		return nil, answer.Err
+	case answer.person.asOf < id.asOf:
+		return id, nil
 	}
 	return a.merge(id.own, answer.person)
 }
 
 // askMany sends the queries of all and reads the answers after that.
-func (d *directory) askMany(ctx context.Context, pool *pgxpool.Pool, ids []*Identity, answers []Answer, asOf uint64) {
+func (d *directory) askMany(ctx context.Context, pool *pgxpool.Pool, ids []*Identity, answers []Answer) {
+	asOf := d.memo.now()
 	conn, err := pool.Acquire(ctx)
 	if err == nil {
 		defer conn.Release()
-		ctx, cancel := context.WithTimeout(ctx, segmentLimit)
+		ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
 		defer cancel()
 		err = d.pipeline(ctx, conn, ids, answers, asOf)
 	}

@@ -178,10 +178,11 @@ func scalar(v any) (string, error) {
 	return "", errNotScalar
 }
 
-// clean refuses what could be mistaken for another scope (change.Scope separates with control characters), or is too
-// long to be kept for each session.
+// clean refuses what could be mistaken for another scope (change.Scope separates with control characters), what stands
+// for many texts (U+FFFD replaces each lone surrogate that a JSON string writes), or is too long to be kept for each
+// session.
 func clean(s string) error {
-	if len(s) > maxValue || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+	if len(s) > maxValue || strings.ContainsRune(s, utf8.RuneError) || strings.ContainsFunc(s, unicode.IsControl) {
 		return errUnclean
 	}
 	return nil

@@ -13,7 +13,7 @@ func TestTemplate(t *testing.T) {
 	t.Parallel()
 	c := decode(t, `{"id":42,"big":12345678901234567890,"s":"a","yes":true,"null":null,"empty":"","list":[1,"b",null],
 		"none":[],"lists":[[1]],"object":{"a":{"b":"deep"},"a.b":"near"},"object.a":{"c":"later"},"objects":[{"a":1}],
-		"https://nalar.example/roles":["x"],"cognito:groups":["g"],"nul":"\u0000","nulls":["a","\u0001"]}`)
+		"https://nalar.example/roles":["x"],"cognito:groups":["g"],"nul":"\u0000","nulls":["a","\u0001"],"lone":"\ud800"}`)
 	for source, test := range map[string]struct {
 		want []string
 		err  error
@@ -40,6 +40,7 @@ func TestTemplate(t *testing.T) {
 		"w:{objects}":                   {nil, errNotScalar},
 		"w:{nul}":                       {nil, errUnclean},
 		"w:{nulls}":                     {nil, errUnclean},
+		"w:{lone}":                      {nil, errUnclean}, // as \ud801 would read
 	} {
 		tmpl, err := parseTemplate(source)
 		if err != nil {

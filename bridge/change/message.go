@@ -30,6 +30,7 @@ type Message struct {
 	Cursor string // that the payload carries; empty: none
 
 	Shared bool // it was made for several sessions
+	Beat   bool // a heartbeat, which vouches for what was queued before it
 }
 
 // NewMessage makes a text message of the payload that fill appends; size is a guess of its length in bytes.

@@ -77,6 +77,7 @@ type Replies struct {
 const (
 	answerTime = 12 * time.Second // that nodes have to answer
 	answerPoll = 30 * time.Millisecond
+	leaveTime  = time.Second // between looks at who is still there
 )
 
 // nodePrefix begins the application_name of a node's connections to the control channel; its id and rowfeed's schema
@@ -133,16 +134,15 @@ func Ask(ctx context.Context, conn *pgx.Conn, schema, kind string, body any) (*R
 	if err := conn.QueryRow(ctx, "select "+s+".ask($1, $2::text::jsonb)::text", kind, string(text)).Scan(&id); err != nil {
 		return nil, askError(err, schema, conn.Config().User)
 	}
-	return await(ctx, conn, s, id, nodes)
+	return await(ctx, conn, schema, id, nodes)
 }
 
-// await polls for the answers of the nodes to a request.
+// await polls for the answers of the nodes to a request. Nodes that leave meanwhile are not waited for.
 func await(ctx context.Context, conn *pgx.Conn, schema, id string, nodes []string) (*Replies, error) {
 	tick := time.NewTicker(answerPoll)
 	defer tick.Stop()
-	for {
-		// A poll that were cut short would take the connection with it, so it has a limit of its own.
-		list, err := poll(context.WithoutCancel(ctx), conn, schema, id)
+	for looked := time.Now(); ; {
+		list, err := poll(ctx, conn, schema, id)
 		if err != nil {
 			return nil, fmt.Errorf("read answers: %w", err)
 		}
@@ -157,14 +157,24 @@ func await(ctx context.Context, conn *pgx.Conn, schema, id string, nodes []strin
 		case <-ctx.Done():
 			return &Replies{list, silent}, nil
 		}
+		if time.Since(looked) < leaveTime {
+			continue
+		}
+		looked = time.Now()
+		there, err := Nodes(context.WithoutCancel(ctx), conn, schema)
+		if err != nil {
+			return nil, err
+		}
+		nodes = slices.DeleteFunc(nodes, func(node string) bool { return !slices.Contains(there, node) })
 	}
 }
 
-// poll reads the answers that are there.
+// poll reads the answers that are there. One that were cut short would take the connection with it, so it has a limit of
+// its own.
 func poll(ctx context.Context, conn *pgx.Conn, schema, id string) ([]Reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
 	defer cancel()
-	rows, err := conn.Query(ctx, "select node, body::text from "+schema+".answers($1::text::uuid)", id)
+	rows, err := conn.Query(ctx, "select node, body::text from "+pgx.Identifier{schema}.Sanitize()+".answers($1::text::uuid)", id)
 	if err != nil {
 		return nil, err
 	}

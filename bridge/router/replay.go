@@ -48,7 +48,7 @@ type replay struct {
 
 	seen *change.Snapshot // what is over in it was received; nil: nothing was
 
-	pos   uint64 // reading: of the next change
+	pos   uint64 // reading, and after looking back: of the next change
 	newer uint64 // reading: from here on what is read carries cursors that are no older than its own
 	nth   int    // how many events of the next change were sent already
 
@@ -93,7 +93,10 @@ func (s *step) due(r *replay) bool {
 		}
 		return s.record.After(r.lsn, r.xid)
 	}
-	return r.need() || r.record == s.record // looking back: of a change the last events are the newest
+	if s.place.Pos > 0 && s.place.Pos >= r.pos && (s.place.Pos > r.pos || s.nth >= r.nth) {
+		return false // looking back: it is among what follows
+	}
+	return r.need() || r.record == s.record // of a change the last events are the newest
 }
 
 // found is an event of the past, with the position of its change.
@@ -266,10 +269,12 @@ func (c *Channel) interrupt(r *replay, n change.Notice) {
 	}
 }
 
-// rewind has the replay look back.
+// rewind has the replay look back from what is routed next: the subscription is answered, and all that comes from there
+// on is to follow, however late it is looked back.
 func (c *Channel) rewind(r *replay) {
 	c.Resumes.Rewound.Add(1)
 	r.stage, r.seen = rewinding, nil
+	r.pos, r.nth = c.pos, c.nth
 	c.rewinds = append(c.rewinds, r)
 	ring(c.replays)
 }
@@ -297,6 +302,7 @@ func (c *Channel) drop(r *replay) {
 // Event takes an event of the record at hand to those that it is due for.
 func (p *Replayer) Event(e *change.Event) {
 	c := p.c
+	defer func() { p.at.nth++ }() // also where it can't be rendered: Route counts it too
 	e.Rule += c.rules
 	e.Place = p.at.place
 	c.seq++
@@ -310,7 +316,6 @@ func (p *Replayer) Event(e *change.Event) {
 			p.offer(m, e)
 		}
 	}
-	p.at.nth++
 }
 
 func (p *Replayer) offer(m *member, e *change.Event) {

@@ -22,7 +22,9 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 	c.rewinds = nil
 	end := p.past.Memory.End()
 	for _, r := range list {
-		r.pos = end
+		if r.pos == 0 { // nothing was routed yet
+			r.pos = end
+		}
 	}
 	p.end()
 	c.mu.Unlock()
@@ -62,10 +64,17 @@ func (p *Replayer) lookBack(ctx context.Context) bool {
 			c.lost = append(c.lost, r)
 			ring(c.outbox)
 		default:
-			c.read(r, nil, r.pos)
+			c.readOn(r)
 		}
 	}
 	return true
+}
+
+// readOn has a replay that has looked back go on from where it began to.
+func (c *Channel) readOn(r *replay) {
+	nth := r.nth
+	c.read(r, nil, r.pos)
+	r.nth = nth
 }
 
 // dig goes on looking back in the outbox.
@@ -104,7 +113,7 @@ func (p *Replayer) dig(ctx context.Context, list []*replay) error {
 	for _, r := range list {
 		if !r.gone() {
 			r.order()
-			c.read(r, nil, r.pos)
+			c.readOn(r)
 		}
 	}
 	return nil

@@ -65,11 +65,12 @@ func (c *Channel) route(e *change.Event) (queued bool) {
 		}
 		return true
 	}
+	// Before the run's members change: if rendering panics, they are those that its messages were judged for.
+	m := e.Message(variant(e.Op, c.touched[0].bits), c.touched[0].bits&replays == 0)
 	if !slices.Equal(c.run.members, c.touched) {
 		queued = c.flush()
 		c.run.members = append(c.run.members, c.touched...)
 	}
-	m := e.Message(variant(e.Op, c.touched[0].bits), c.touched[0].bits&replays == 0)
 	c.run.messages = append(c.run.messages, m)
 	if c.run.bytes += len(m.Frame()); len(c.run.messages) == maxRun || c.run.bytes >= maxRunBytes {
 		queued = c.flush()

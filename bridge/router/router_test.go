@@ -256,6 +256,45 @@ func TestRulesOfTwoChannels(t *testing.T) {
 	}
 }
 
+// broken is a body that can't be rendered.
+type broken struct{ fields }
+
+func (*broken) Append([]byte, change.Variant, string) []byte { panic("broken") }
+
+// An event that can't be rendered is nobody's: those that it was for are not sent the next one, which is another's, and
+// what is handed out of the past after it has its own place.
+func TestPanicWhileRendering(t *testing.T) {
+	t.Parallel()
+	c := NewChannel("c", false, true, func() {})
+	x, y := &recorder{}, &recorder{}
+	gx, gy := []string{change.Scope("", "x")}, []string{change.Scope("", "y")}
+	c.Subscribe(x, gx, Request{}, nil)
+	c.Subscribe(y, gy, Request{}, nil)
+	route := func(grant []string, body change.Body) {
+		defer func() { _ = recover() }() // as the rule's room does
+		c.Route(&change.Event{Channel: "c", Resource: "r", Key: "1", Op: change.Insert, Now: grant, Body: body})
+	}
+	route(gx, &broken{})
+	route(gy, &fields{now: "1"})
+	c.Flush(0)
+	if got := fmt.Sprint(x.got, y.got); got != "[] [w]" {
+		t.Errorf("x and y were sent %s, want [] [w]", got)
+	}
+
+	c.Resume(x, gx, Request{Ref: "past"}, From{Cursor: at(0)}, nil)
+	p := &Replayer{c: c, past: Past{Memory: &tape{}}, at: step{record: &change.Record{Xid: 1}, place: change.Place{Pos: 1}}}
+	p.find()
+	p.begin(c.active)
+	func() {
+		defer func() { _ = recover() }()
+		p.Event(&change.Event{Resource: "r", Op: change.Insert, Now: gx, Body: &broken{}})
+		t.Error("it was not for a subscription that resumes")
+	}()
+	if p.at.nth != 1 {
+		t.Errorf("the next event of the past is number %d of its change, want 1", p.at.nth)
+	}
+}
+
 // keeper is a sink that keeps messages.
 type keeper struct{ got []*change.Message }
 

@@ -34,7 +34,7 @@ func flooded(t *testing.T, flood func(r *rig.Rig, stop <-chan struct{}), more ..
 	before := used(t)
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { defer close(done); flood(r, stop) }()
-	for i := range 40 {
+	for i := range 15 {
 		event(i)
 		<-time.After(25 * time.Millisecond) // the flood rises meanwhile
 	}

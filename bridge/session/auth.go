@@ -94,7 +94,7 @@ func (s *Session) welcome(who *audience.Identity) {
 	s.Send(welcomeFrame(s, who))
 	s.mu.Lock()
 	if s.closing == 0 && !s.closed {
-		s.watchExpiry(who)
+		s.watchExpiry(s.who) // which may be another already: a clock that watches who is gone would never strike
 	}
 	s.mu.Unlock()
 }

@@ -26,9 +26,10 @@ func welcomeFrame(s *Session, who *audience.Identity) *change.Message {
 		User      string `json:"user"`
 		Name      string `json:"name,omitempty"`
 		Session   string `json:"session"`
+		Grants    string `json:"grants"`
 		Expires   int64  `json:"expires_in_ms"`
 		Heartbeat int64  `json:"heartbeat_ms"`
-	}{"welcome", who.User, who.Name, s.name(), max(0, time.Until(who.Expires).Milliseconds()), heartbeatInterval.Milliseconds()})
+	}{"welcome", who.User, who.Name, s.name(), who.Digest(), max(0, time.Until(who.Expires).Milliseconds()), heartbeatInterval.Milliseconds()})
 }
 
 func subscribedFrame(ref string, resumed bool) *change.Message {

@@ -178,7 +178,7 @@ func FuzzWire(f *testing.F) {
 		s := srv.seat(true)
 		local, remote := net.Pipe()
 		s.nc = local
-		in := anEngine()
+		in := newEngine() // an idle one may have parked
 		in.take(s)
 		in.slot = &slot{}
 		go func() {

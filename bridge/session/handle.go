@@ -114,8 +114,12 @@ func (s *Session) enroll(c Channel, req router.Request, from router.From, ack fu
 	if from.Past() {
 		s.mu.Lock()
 		s.resumes++ // before it is registered: see sendHeartbeat
+		regranted := s.regranted
 		s.mu.Unlock()
 		s.keep(c.Router.Resume(s, grants, req, from, ack))
+		if regranted && from.Cursor.Nonce != "" { // the client went by what the welcome said
+			s.Resync(change.Notice{Channel: c.Router.Name(), Resource: req.Resource, Reason: "grants_changed"}, req.Ref)
+		}
 		return
 	}
 	var answer *change.Message

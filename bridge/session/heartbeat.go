@@ -84,6 +84,7 @@ func (s *Session) heartbeat(frames map[string]*change.Message) *change.Message {
 	m := frames[string(text)]
 	if m == nil {
 		m = change.NewMessage(len(text), func(b []byte) []byte { return append(b, text...) })
+		m.Beat = true
 		frames[string(text)] = m
 	}
 	return m

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/http"
+	"unicode/utf8"
 
 	"nalar.internal/rowfeed/bridge/change"
 )
@@ -91,6 +92,9 @@ func (s *Session) leave() {
 	}
 }
 
+// invalidReason closes with 1007: RFC 6455, section 8.1.
+var invalidReason = []byte{0x88, 2, 0x03, 0xef}
+
 // queueControl queues the library's pong or close frame; after a close frame of ours nothing may follow. Pongs count to
 // the queue's bounds: a peer may ask for them and read slowly.
 func (s *Session) queueControl(frame []byte) {
@@ -98,6 +102,9 @@ func (s *Session) queueControl(frame []byte) {
 	if s.closing != 0 {
 		s.mu.Unlock()
 		return
+	}
+	if frame[0]&0xf == 0x8 && len(frame) > 4 && !utf8.Valid(frame[4:]) {
+		frame = invalidReason // the library says the peer's reason again without looking at it
 	}
 	m := change.NewRaw(frame)
 	switch {

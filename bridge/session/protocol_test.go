@@ -290,4 +290,35 @@ func TestExpiryAndRenewal(t *testing.T) {
 	}
 }
 
+// Who comes back with a cursor learns whether the past was judged by other grants than they hold now: the welcome names
+// them, and what changes after it is told.
+func TestResumeByOtherGrants(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, stock, channels)
+	named := func(roles ...string) any {
+		t.Helper()
+		c := r.Dial(t, "/ws", nil, "rowfeed.v1")
+		f := c.Ask(`{"type":"auth","token":"%s"}`, rig.User(1, roles...))
+		if name, ok := f["grants"].(string); !ok || len(name) != 16 {
+			t.Fatalf("want a welcome that names the grants, got %v", f)
+		}
+		return f["grants"]
+	}
+	one := named(clerk, "warehouse-2")
+	if again := named("warehouse-2", clerk); again != one {
+		t.Errorf("the same grants are named %v and %v", one, again)
+	}
+	if fewer := named(clerk); fewer == one {
+		t.Errorf("other grants have the same name %v", one)
+	}
+	c := r.Full(t, rig.User(1, clerk))
+	if f := c.Ask(`{"type":"auth","token":"%s"}`, rig.User(1, "warehouse-2")); f["type"] != "welcome" {
+		t.Errorf("want welcome, got %v", f)
+	}
+	f := c.Ask(`{"type":"subscribe","ref":"1","channel":"stock","resource":"levels","cursor":"abc"}`)
+	for f["reason"] != "grants_changed" || f["ref"] != "1" || f["resource"] != "levels" {
+		f = c.Next()
+	}
+}
+
 const json25000 = jsonNumber("25000")

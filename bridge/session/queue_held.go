@@ -29,7 +29,8 @@ func (q *queue) doom() {
 	q.trim()
 }
 
-// dropDoomed drops events before a position that were with the writer and have not begun to leave.
+// dropDoomed drops events before a position that were with the writer and have not begun to leave, and what would vouch
+// for them.
 func (q *queue) dropDoomed(end int) {
 	q.trim()
 	first := q.begun()
@@ -40,11 +41,25 @@ func (q *queue) dropDoomed(end int) {
 	clear(q.items[first:])
 	q.items = q.items[:first]
 	for i, m := range rest {
-		if i < end-first && m.Op != 0 {
+		if i < end-first && (m.Op != 0 || m.Beat) {
 			q.count(m, -1)
 		} else {
 			q.items = append(q.items, m)
 		}
+	}
+}
+
+// finish drops all that has not begun to leave, but for the end of a session that is being closed.
+func (q *queue) finish() {
+	q.doom()
+	first := q.begun()
+	if first >= len(q.items) {
+		return
+	}
+	last := q.items[len(q.items)-1]
+	q.cut()
+	if last.Op == 0 && !last.Beat {
+		q.append(last)
 	}
 }
 

@@ -45,11 +45,17 @@ func (srv *Server) Hold(number uint64, all bool, users map[string]struct{}) []He
 	return held
 }
 
-// hold returns nil for a session that is nobody's yet, or at its end.
+// hold returns nil for a session that is nobody's yet, or at its end: one that is being closed drops what waits before
+// its goodbye.
 func (s *Session) hold(number uint64) *audience.Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.who == nil || s.closing != 0 || s.closed {
+	if s.who == nil || s.closed {
+		return nil
+	}
+	if s.closing != 0 {
+		s.q.finish()
+		s.interrupt()
 		return nil
 	}
 	s.held = number
@@ -174,7 +180,7 @@ func (s *Session) release(number uint64) {
 // older than these, and what waits was judged by those that are gone: it is dropped, and the client told.
 func (s *Session) regrant(who *audience.Identity) {
 	s.mu.Lock()
-	s.regranting = true
+	s.regranting, s.regranted = true, true
 	s.interrupt()
 	s.mu.Unlock()
 	channels := s.channels()

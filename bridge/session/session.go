@@ -57,6 +57,7 @@ type Session struct {
 
 	held        uint64     // by which of the server's holds; 0: by none. See regrant.go
 	regranting  bool       // its subscriptions are being given other grants
+	regranted   bool       // it has other grants than it was welcomed with
 	blocked     bool       // a write waits for the socket
 	interrupted bool       // and was told to give up
 	granting    sync.Mutex // held while subscriptions are made, and while grants are replaced; before any router's lock

@@ -123,6 +123,7 @@ func TestWireStream(t *testing.T) {
 		"heartbeat-id":   beatEvent("stock", "7f3a:4711"),
 		"close":          closeEvent(closeAuthExpired, "auth_expired"),
 		"close-resync":   closeEvent(closeResync, "resync: cursor_expired"),
+		"close-grants":   closeEvent(closeGrantsChanged, "grants_changed"),
 		"close-draining": closeEvent(closeDraining, "draining; retry_ms=1500"),
 	}
 	files, err := filepath.Glob("../../test/testdata/wire/sse/*.txt")

@@ -116,6 +116,7 @@ func TestEventsSlowReader(t *testing.T) {
 			}
 		}
 	}
+	lazy.SetDeadline(time.Now().Add(30 * time.Second)) // the rounds may have taken as long
 	b, _ := io.ReadAll(lazy.r)
 	if text := string(b); len(text) < 1000 {
 		t.Errorf("the slow reader got %d bytes", len(text))

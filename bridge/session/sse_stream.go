@@ -23,7 +23,7 @@ const maxIgnored = 8 << 10
 func closeEvent(code int, reason string) *change.Message {
 	var b []byte
 	switch code {
-	case closeResync:
+	case closeResync, closeGrantsChanged:
 		b = append(b, "id: "+idLive+"\n"...)
 	case closeDraining:
 		_, ms, _ := strings.Cut(reason, retryAfter)
@@ -102,7 +102,9 @@ func beatEvent(channel, cursor string) *change.Message {
 		cursors = append(cursors, [2]string{channel, cursor})
 		b = append(b, "id: "+cursor+"\n"...)
 	}
-	return change.NewRaw(append(append(append(b, "data: "...), heartbeatText(cursors)...), "\n\n"...))
+	m := change.NewRaw(append(append(append(b, "data: "...), heartbeatText(cursors)...), "\n\n"...))
+	m.Beat = true
+	return m
 }
 
 // bin is what one goroutine reads into what nobody wants to know.

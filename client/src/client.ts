@@ -67,7 +67,7 @@ export function createClient<Events extends EventMap = EventMap>(options: Client
     url: options.url,
     getToken: options.getToken,
     environment,
-    onLive: () => topics.resubscribe(),
+    onLive: (grants) => topics.resubscribe(grants),
     onFrame: (frame) => {
       if (!topics.receive(frame) && frame.type === 'error') unhandled(frame as ErrorFrame)
     },

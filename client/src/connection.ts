@@ -20,7 +20,7 @@ export interface ConnectionOptions {
   getToken: (() => string | Promise<string>) | undefined
   environment: Environment
   /** Authenticated: subscriptions may be sent. */
-  onLive(): void
+  onLive(grants: string | undefined): void
   onFrame(frame: ServerFrame): void
   /** getToken failed; the connection is tried again. */
   onTokenError(error: unknown): void
@@ -130,7 +130,7 @@ export class Connection {
     const { user, name } = frame
     if (!first) return
     this.state.set(name === undefined ? { status: 'live', user } : { status: 'live', user, name })
-    this.#options.onLive()
+    this.#options.onLive(frame.grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */

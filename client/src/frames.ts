@@ -33,6 +33,8 @@ export interface WelcomeFrame {
   user: string
   name?: string
   session: string
+  /** Stands for what one may see: the same text for as long as that is the same. */
+  grants?: string
   expires_in_ms: number
   heartbeat_ms: number
 }

@@ -38,6 +38,7 @@ const controls: Record<ControlFrame['type'], (f: Fields) => boolean> = {
     isString(f.user) &&
     optional(f.name, isString) &&
     isString(f.session) &&
+    optional(f.grants, isString) &&
     isNumber(f.expires_in_ms) &&
     isNumber(f.heartbeat_ms),
   subscribed: (f) => isString(f.ref) && optional(f.resumed, (v) => typeof v === 'boolean'),

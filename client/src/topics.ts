@@ -29,6 +29,7 @@ export class Topics {
   readonly #seen = new Seen()
   readonly #send: (frame: ClientFrame) => void
   readonly #report: (error: unknown) => void
+  #grants: string | undefined // by which what was sent since the last connection began was judged
   #refs = 0
   #clock = 0
 
@@ -66,8 +67,12 @@ export class Topics {
   /**
    * Subscribes all over again, on a new connection, and goes on from each channel's cursor. Also what is new does: were
    * it live at once, what has just changed would come before what the others missed, and they would hear it too.
+   * With other grants than before there is no going on: what may be seen now is older than any cursor, and what may be
+   * seen no longer was never said to leave.
    */
-  resubscribe(): void {
+  resubscribe(grants?: string): void {
+    if (grants !== this.#grants) this.#cursors.clear()
+    this.#grants = grants
     for (const entry of this.#entries.values()) {
       entry.refused = false
       entry.asked = true
@@ -132,6 +137,7 @@ export class Topics {
   }
 
   #resync(frame: ResyncFrame): boolean {
+    if (frame.reason === 'grants_changed') this.#grants = '' // none that a welcome names
     const concerned = ({ ref, topic }: Entry): boolean =>
       frame.ref === undefined
         ? topic.channel === frame.channel &&

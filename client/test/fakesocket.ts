@@ -38,9 +38,9 @@ export class FakeSocket implements SocketLike {
   }
 
   /** Opens, and welcomes who says auth. */
-  welcome(): void {
+  welcome(grants = 'g1'): void {
     this.open()
-    this.say({ type: 'welcome', user: '42', name: 'Siti', session: 's-1', expires_in_ms: 300000, heartbeat_ms: 25000 })
+    this.say({ type: 'welcome', user: '42', name: 'Siti', session: 's-1', grants, expires_in_ms: 300000, heartbeat_ms: 25000 })
   }
 
   of<T extends ClientFrame['type']>(type: T): Extract<ClientFrame, { type: T }>[] {

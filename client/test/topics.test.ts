@@ -15,11 +15,11 @@ async function live(bench: Bench): Promise<FakeSocket> {
 }
 
 /** Drops the connection and brings the next one to life. */
-async function reconnect(bench: Bench): Promise<FakeSocket> {
+async function reconnect(bench: Bench, grants?: string): Promise<FakeSocket> {
   bench.sockets.at(-1)!.end(1006)
   await vi.advanceTimersByTimeAsync(20_000)
   const socket = await bench.socket()
-  socket.welcome()
+  socket.welcome(grants)
   return socket
 }
 
@@ -191,6 +191,28 @@ describe('resync', () => {
     socket.say({ type: 'resync', channel: 'stock', ref: '2', reason: 'cursor_expired' })
     socket.say({ type: 'subscribed', ref: '2' })
     expect(heard.map((frames) => frames.length)).toEqual([0, 1, 0])
+  })
+
+  test('who comes back with other grants does not resume, and is told', async () => {
+    const [bench, heard] = listening()
+    const first = await live(bench)
+    first.say(event({ cursor: '7f3a:1' }))
+    const second = await reconnect(bench, 'g2')
+    expect(second.of('subscribe').map(({ cursor }) => cursor)).toEqual([undefined, undefined, undefined])
+    for (const ref of ['1', '2', '3']) second.say({ type: 'subscribed', ref, resumed: false })
+    expect(heard.map((frames) => frames.length)).toEqual([1, 1, 1])
+    second.say(event({ cursor: '7f3a:2' }))
+    const third = await reconnect(bench, 'g2')
+    expect(third.of('subscribe').map(({ cursor }) => cursor)).toEqual(['7f3a:2', '7f3a:2', undefined])
+  })
+
+  test('nor whose grants changed on the way, to what they had been even', async () => {
+    const [bench] = listening()
+    const first = await live(bench)
+    first.say({ type: 'resync', channel: 'stock', reason: 'grants_changed' })
+    first.say(event({ cursor: '7f3a:1' }))
+    const second = await reconnect(bench)
+    expect(second.of('subscribe').map(({ cursor }) => cursor)).toEqual([undefined, undefined, undefined])
   })
 
   test('a subscription that was not live before goes on from where the others of its channel do', async () => {

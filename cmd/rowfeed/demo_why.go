@@ -112,14 +112,17 @@ func (s *demoServer) whyOf(p *demoPerson, report *explain.Report, txid string) (
 	}
 	best = best[:min(far+1, len(best))]
 	for i := range best {
-		best[i].Text = visitorsWords(best[i])
+		best[i].Text = visitorsWords(p, best[i])
 	}
 	return &demoWhy{User: p.ID, Sent: best[len(best)-1].Verdict, Gates: best}, nil
 }
 
 // paths lists the ways that a change may have taken to a person: one for each rule and session.
 func (s *demoServer) paths(p *demoPerson, change *explain.Change) [][]explain.Gate {
-	list := [][]explain.Gate{change.Gates}
+	if len(change.Rules) == 0 {
+		return [][]explain.Gate{change.Gates}
+	}
+	var list [][]explain.Gate
 	for _, rule := range change.Rules {
 		// A row that stays with those who see it moves nobody. What the bridge says of a person without a session comes
 		// after, and the demo knows it better.
@@ -128,13 +131,15 @@ func (s *demoServer) paths(p *demoPerson, change *explain.Change) [][]explain.Ga
 				slices.Contains(afterMove, g.Name)
 		})
 		open := slices.DeleteFunc(rule.Sessions, func(one *explain.Session) bool { return one.Gates[0].Name == explain.Subscribed })
+		switch {
+		case passed(gates) < len(gates):
+			list = append(list, gates)
+		case len(open) == 0:
+			list = append(list, append(gates, s.absent(p, gates)...))
+		}
 		for _, one := range open {
 			list = append(list, slices.Concat(gates, one.Gates))
 		}
-		if passed(gates) == len(gates) && len(open) == 0 {
-			gates = append(gates, s.absent(p, gates)...)
-		}
-		list = append(list, gates)
 	}
 	return list
 }
@@ -146,7 +151,7 @@ var afterMove = []string{explain.Grants, explain.Subscribed, explain.Queued, exp
 // knows from the ERP's tables.
 func (s *demoServer) absent(p *demoPerson, gates []explain.Gate) []explain.Gate {
 	has := s.grants(p)
-	said := gates[len(gates)-1].Text
+	said := ""
 	for _, g := range gates {
 		if g.Name == explain.Audience {
 			said = g.Text
@@ -205,8 +210,9 @@ func passed(gates []explain.Gate) int {
 
 // visitorsWords says a gate's words to a visitor: the first sentence, since what follows is advice to an operator, and once what
 // holds for the old row as for the new.
-func visitorsWords(g explain.Gate) string {
+func visitorsWords(p *demoPerson, g explain.Gate) string {
 	text, _, _ := strings.Cut(g.Text, ". ")
+	text = strings.NewReplacer("It holds ", p.First+" holds ", "what it holds", "what "+p.First+" holds").Replace(text)
 	text = strings.TrimSuffix(text, ".")
 	who, ok := strings.CutPrefix(text, "Those may see it who hold, for ")
 	if !ok {

@@ -40,7 +40,8 @@ func demoWhyTest(t *testing.T, visitors map[string]demoVisitor, level int64, txi
 	}
 }
 
-func TestDemoWhyAbsent(t *testing.T) {
+// What is said of a person with a page that is not sent it, and of one without a page.
+func TestDemoWhyWithout(t *testing.T) {
 	t.Parallel()
 	clerk := &demoPerson{ID: "4", First: "Dewi", key: 4, company: 1, groups: []demoNamed{{"6", "warehouse"}},
 		Warehouses: []demoNamed{{"1", "North"}, {"2", "South"}}, places: []int64{1, 2}}
@@ -49,17 +50,25 @@ func TestDemoWhyAbsent(t *testing.T) {
 	audience := func(grant, tenant string) string {
 		return "Those may see it who hold, for the old row: " + grant + tenant + "; the new row: " + grant + tenant + ". See."
 	}
-	for _, c := range []struct{ text, gate, says string }{
-		{audience(`"warehouse:1"`, ` of tenant "1"`), explain.Subscribed, "No page is open as Dewi."},
-		{audience(`"warehouse:1"`, ` of any tenant`), explain.Subscribed, "No page is open as Dewi."},
-		{audience(`"warehouse:1"`, ` of tenant "2"`), explain.Grants, `None of what Dewi holds ("user:4", "role:warehouse", ` +
+	refused := &explain.Session{Gates: []explain.Gate{{Name: explain.Grants, Verdict: explain.No, Text: "None. See there."}}}
+	before := &explain.Session{Gates: []explain.Gate{{Name: explain.Subscribed, Verdict: explain.No, Text: "It ended."}}}
+	for _, c := range []struct {
+		text     string
+		sessions []*explain.Session
+		gate     string
+		says     string
+	}{
+		{audience(`"warehouse:1"`, ` of tenant "1"`), []*explain.Session{refused}, explain.Grants, "None."},
+		{audience(`"warehouse:1"`, ` of tenant "1"`), []*explain.Session{before}, explain.Subscribed, "No page is open as Dewi."},
+		{audience(`"warehouse:1"`, ` of any tenant`), nil, explain.Subscribed, "No page is open as Dewi."},
+		{audience(`"warehouse:1"`, ` of tenant "2"`), nil, explain.Grants, `None of what Dewi holds ("user:4", "role:warehouse", ` +
 			`"warehouse:1") is in the audience.`},
-		{audience(`"warehouse:2"`, ` of tenant "1"`), explain.Grants, `None of what Dewi holds ("user:4", "role:warehouse", ` +
+		{audience(`"warehouse:2"`, ` of tenant "1"`), nil, explain.Grants, `None of what Dewi holds ("user:4", "role:warehouse", ` +
 			`"warehouse:1") is in the audience.`},
 	} {
 		report := &explain.Report{Changes: []*explain.Change{{Txid: "9",
 			Gates: []explain.Gate{{Name: explain.Captured, Verdict: explain.Yes, Text: "It is in the outbox."}},
-			Rules: []*explain.Rule{{Gates: []explain.Gate{{Name: explain.Audience, Verdict: explain.Yes, Text: c.text},
+			Rules: []*explain.Rule{{Sessions: c.sessions, Gates: []explain.Gate{{Name: explain.Audience, Verdict: explain.Yes, Text: c.text},
 				{Name: explain.Move, Verdict: explain.Yes, Text: "An update that leaves the audience as it was."},
 				{Name: explain.Grants, Verdict: explain.Unknown, Text: "Nobody knows."}}}}}}}
 		why, err := s.whyOf(clerk, report, "9")

@@ -47,7 +47,8 @@ test('an approver who is no longer one sees nothing of the others’ requests, u
   await page.locator('#requests-list .yes').first().waitFor();
 
   assert.ok(await turn(approver, 'finance-approver', false) > 0);
-  assert.match(await page.locator('#rights-statement').textContent(), /DELETE FROM auth_user_groups\s+WHERE user_id = \d+/);
+  const statement = page.locator('#rights-statement');
+  assert.match(await statement.textContent(), /DELETE FROM auth_user_groups\s+WHERE user_id = \d+/);
   await page.locator('#requests-list', { hasText: 'Not yours to see any more' }).waitFor();
   await approver.frame((frame) => frame.type === 'resync' && frame.reason === 'grants_changed');
   const unseen = [await decide(), await decide(), await decide()];
@@ -57,7 +58,7 @@ test('an approver who is no longer one sees nothing of the others’ requests, u
   assert.match(await counted.textContent(), /: 0 arrived\.$/);
 
   assert.ok(await turn(approver, 'finance-approver', true) > 0);
-  assert.match(await page.locator('#rights-statement').textContent(), /INSERT INTO auth_user_groups/);
+  assert.match(await statement.textContent(), /INSERT INTO auth_user_groups/);
   await page.locator('#requests-list .yes').first().waitFor();
   await counted.waitFor({ state: 'hidden' });
   await approver.frame(isTo(await decide())); // what the channel had for this page before has come
@@ -83,8 +84,8 @@ test('a clerk who is taken off one warehouse keeps the other; the keyboard is en
   await rows(kept).first().waitFor();
   assert.equal(await rows(lost).count(), 0);
 
-  await page.locator('#sql-row optgroup[label^="Not "] option', { hasText: lost.name }).first().waitFor({ state: 'attached' });
-  const id = await page.locator('#sql-row option', { hasText: lost.name }).first().getAttribute('value');
+  const id = await page.locator('#sql-row optgroup[label^="Not "] option', { hasText: lost.name }).first()
+    .getAttribute('value');
   await clerk.update('stock', { row: id, value: '6000' });
   const { txid } = await clerk.update('stock', { row: id, value: '5999' });
   await page.locator('#sql-trace').getByText('Nothing was sent here').waitFor();

@@ -26,16 +26,17 @@ type desk struct {
 	tape
 	rules     *rule.Channel
 	router    *router.Channel
-	relations map[*oracle.Table]*change.Relation
+	relations map[capturedBy]*change.Relation
 	sinks     []*sink
 	frames    map[string]line
+	pinned    bool // somebody is about to read from memory
 	forgetful bool // what lies before the last tick is only in the outbox
 }
 
 // office is what desks of the same rules share.
 type office struct {
 	rules     *rule.Channel
-	relations map[*oracle.Table]*change.Relation
+	relations map[capturedBy]*change.Relation
 }
 
 func newOffice(rules []*oracle.Rule) (*office, error) {
@@ -49,14 +50,18 @@ func newOffice(rules []*oracle.Rule) (*office, error) {
 	if len(problems) > 0 {
 		return nil, config.Problems(problems)
 	}
-	o := &office{rules: book.Channel("c"), relations: map[*oracle.Table]*change.Relation{}}
+	o := &office{rules: book.Channel("c"), relations: map[capturedBy]*change.Relation{}}
 	kinds := []change.Kind{change.Integer, change.Text, change.Text, change.JSON, change.Text, change.Integer, change.Numeric, change.Float, change.Bool}
 	for _, t := range tables {
-		rel := &change.Relation{Table: t.Name, Key: t.Key}
-		for i, name := range names {
-			rel.Columns = append(rel.Columns, change.Column{Name: name, Kind: kinds[i], Type: types[i]})
+		for _, lacks := range append([]string{""}, names[2:]...) {
+			rel := &change.Relation{Table: t.Name, Key: t.Key}
+			for i, name := range names {
+				if name != lacks {
+					rel.Columns = append(rel.Columns, change.Column{Name: name, Kind: kinds[i], Type: types[i]})
+				}
+			}
+			o.relations[capturedBy{t, lacks}] = rel
 		}
-		o.relations[t] = rel
 	}
 	return o, nil
 }
@@ -92,7 +97,7 @@ func (o *office) open(horizon bool) *desk {
 func (d *desk) replay(ctx context.Context) {
 	_ = d.router.Replay(ctx, router.Past{Memory: &d.tape, Outbox: past{&d.tape}, Gone: errGone, Log: zap.NewNop(),
 		Apply: func(at change.Place, r *change.Record, out router.Output) {
-			d.rules.Apply(at, d.changes[r.Xid-1], quiet{out})
+			d.rules.Apply(at, d.change(r), quiet{out})
 		}})
 }
 
@@ -117,8 +122,8 @@ func (d *desk) happen(c *oracle.Change) {
 func (d *desk) flush() {
 	d.router.Flush(d.End())
 	d.router.Settle(d.tick())
-	if d.forgetful && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
-		d.horizon = len(d.ticks) - 1
+	if d.forgetful && !d.pinned && !slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.room == 0 }) {
+		d.forget()
 	}
 }
 

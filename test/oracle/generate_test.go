@@ -309,6 +309,9 @@ func (g *generator) change(rules []*oracle.Rule, rows stock) *oracle.Change {
 	if c.New != nil && (c.Old == nil || !same(c.Old)) && slices.ContainsFunc(list, same) {
 		return nil
 	}
+	if !g.sql && g.chance(30) {
+		c.Lacks = pick(g, names[2:])
+	}
 	if c.Old != nil {
 		list = slices.Delete(slices.Clone(list), i, i+1)
 	}

@@ -13,6 +13,7 @@ type Change struct {
 	Table    *Table
 	Old, New Row    // nil where there is none
 	Reason   string // truncated, drift
+	Lacks    string // a column that was not captured, by an older version of the trigger
 }
 
 // Outcome is what a rule makes of a change: an event (Op is insert, update or delete), or a notice to those concerned.
@@ -36,18 +37,33 @@ type Subscription struct {
 func Outcomes(rules []*Rule, c *Change) (list []Outcome) {
 	var said []string
 	for _, r := range rules {
+		reason := c.Reason
+		if slices.Contains(r.Columns, c.Lacks) && (c.Old != nil && c.New != nil || r.does(c.op())) {
+			reason = "drift"
+		}
 		switch {
 		case r.Table != c.Table:
-		case c.Reason != "":
+		case reason != "":
 			if !slices.Contains(said, r.Resource) {
 				said = append(said, r.Resource)
-				list = append(list, Outcome{Rule: r, Resource: r.Resource, Reason: c.Reason})
+				list = append(list, Outcome{Rule: r, Resource: r.Resource, Reason: reason})
 			}
+		case slices.Contains(r.Columns, c.Lacks):
 		default:
 			list = append(list, r.outcomes(c)...)
 		}
 	}
 	return list
+}
+
+func (c *Change) op() string {
+	switch {
+	case c.Old == nil:
+		return "insert"
+	case c.New == nil:
+		return "delete"
+	}
+	return "update"
 }
 
 func (r *Rule) outcomes(c *Change) (list []Outcome) {

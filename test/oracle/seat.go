@@ -22,12 +22,13 @@ type Seat struct {
 	Due  []string
 	Room int // of the past: how many events it takes before it stalls; below 0: any number
 
-	subs  []*sub
-	past  bool // what it reads next is of the past
-	full  bool // it had no room for an event of the past, and was not given any since
-	found []string
-	next  int // change to be judged next
-	nth   int // and outcome in it
+	subs   []*sub
+	past   bool // what it reads next is of the past
+	full   bool // it had no room for an event of the past, and was not given any since
+	found  []string
+	looked string // the subscription that looked back for them
+	next   int    // change to be judged next
+	nth    int    // and outcome in it
 }
 
 type sub struct {
@@ -82,13 +83,7 @@ func (w *World) Rewind(s *Seat, q Subscription, n int) {
 func (w *World) rewind(s *Seat, q Subscription, n int) {
 	s.subs = append(s.subs, &sub{Subscription: q, from: len(w.Changes)})
 	s.next, s.nth, s.past = len(w.Changes), 0, n > 0
-	for i, outcomes := range w.Made {
-		for j := range outcomes {
-			if line := w.hear(s.User, i, j, []*Subscription{&q}); line != "" {
-				s.found = append(s.found, line)
-			}
-		}
-	}
+	s.found, s.looked = w.Between(s.User, q, 0), q.Ref
 	s.found = s.found[len(s.found)-min(n, len(s.found)):]
 	w.Advance()
 }
@@ -97,7 +92,10 @@ func (w *World) rewind(s *Seat, q Subscription, n int) {
 func (w *World) Unsubscribe(s *Seat, ref string) {
 	i := slices.IndexFunc(s.subs, func(q *sub) bool { return q.Ref == ref })
 	s.subs = slices.Delete(s.subs, i, i+1)
-	if s.found = nil; len(s.subs) == 0 {
+	if ref == s.looked {
+		s.found = nil
+	}
+	if len(s.subs) == 0 {
 		s.past, s.full = false, false
 	}
 	w.Advance()
@@ -115,6 +113,7 @@ func (w *World) Give(s *Seat, room int) {
 // Regrant gives the user other grants. What was looked for in the past goes: other grants looked for it.
 func (w *World) Regrant(s *Seat, grants []string) {
 	s.User.Grants, s.found = grants, nil
+	s.Due = append(s.Due, "grants replaced") // all that comes from here on is judged by the new ones
 	w.Advance()
 }
 
@@ -187,6 +186,18 @@ func (w *World) judge(s *Seat, o *Outcome) bool {
 		return line == "" || s.take(line)
 	}
 	return true
+}
+
+// Between returns the lines of what a subscription is for, from a change on.
+func (w *World) Between(u User, q Subscription, from int) (lines []string) {
+	for i := from; i < len(w.Made); i++ {
+		for j := range w.Made[i] {
+			if line := w.hear(u, i, j, []*Subscription{&q}); line != "" {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
 }
 
 // hear returns the line of an event for a user; empty if it is none, or not theirs.

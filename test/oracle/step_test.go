@@ -72,6 +72,9 @@ func (g *generator) comeBack(rules []*oracle.Rule, s step) []step {
 	if list = append(list, again); g.chance(3) {
 		list = append(list, step{what: "subscribe", seat: s.seat, q: g.subscription(rules, "later")})
 	}
+	if g.chance(3) {
+		list = append(list, step{what: "regrant", seat: s.seat, user: g.user()})
+	}
 	return list
 }
 
@@ -79,7 +82,7 @@ func (s step) String() string {
 	text := fmt.Sprintf("%s seat %d", s.what, s.seat)
 	switch s.what {
 	case "change":
-		return fmt.Sprintf("change %s %s\n      old %s\n      new %s", s.change.Table.Name, s.change.Reason, show(s.change.Old), show(s.change.New))
+		return fmt.Sprintf("change %s %s%s\n      old %s\n      new %s", s.change.Table.Name, s.change.Reason, lacking(s.change), show(s.change.Old), show(s.change.New))
 	case "flush":
 		return s.what
 	case "open":
@@ -94,6 +97,13 @@ func (s step) String() string {
 		return fmt.Sprint(text, " for ", s.n)
 	}
 	return fmt.Sprintf("%s %+v n %d", text, s.q, s.n)
+}
+
+func lacking(c *oracle.Change) string {
+	if c.Lacks == "" {
+		return ""
+	}
+	return "captured without " + c.Lacks
 }
 
 // describe prints a case.
@@ -114,8 +124,7 @@ func describe(rules []*oracle.Rule, steps []step) string {
 }
 
 // shrink leaves out steps for as long as the case still fails.
-func shrink(steps []step, fails func([]step) error) ([]step, error) {
-	err := fails(steps)
+func shrink(steps []step, err error, fails func([]step) error) ([]step, error) {
 	for again := true; again; {
 		again = false
 		for i := len(steps) - 1; i >= 0; i-- {

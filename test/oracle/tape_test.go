@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"nalar.internal/rowfeed/bridge/change"
@@ -16,6 +17,7 @@ const epoch = "e1"
 // tape is what the router reads the past from: the changes so far, each a transaction of its own, and ticks among them. What
 // lies before a horizon is only in the outbox. Its transactions have the numbers of the changes, from 1.
 type tape struct {
+	mu      sync.RWMutex
 	changes []*change.Change
 	records []*change.Record
 	ticks   []int // after how many changes
@@ -23,10 +25,14 @@ type tape struct {
 }
 
 // add puts a change on the tape.
-func (t *tape) add(c *oracle.Change, relations map[*oracle.Table]*change.Relation) {
+func (t *tape) add(c *oracle.Change, relations map[capturedBy]*change.Relation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	n := uint64(len(t.changes) + 1)
 	at := time.Unix(1_790_000_000, int64(n)*1000)
-	ch := &change.Change{Relation: relations[c.Table], Xid: n, LSN: n, At: at, Old: captured(c.Old), New: captured(c.New), Reason: c.Reason}
+	lacks := slices.Index(names, c.Lacks)
+	ch := &change.Change{Relation: relations[capturedBy{c.Table, c.Lacks}], Xid: n, LSN: n, At: at, Old: captured(c.Old, lacks),
+		New: captured(c.New, lacks), Reason: c.Reason}
 	switch {
 	case c.Reason == "truncated":
 		ch.Op = change.Truncate
@@ -43,7 +49,13 @@ func (t *tape) add(c *oracle.Change, relations map[*oracle.Table]*change.Relatio
 	t.records = append(t.records, &change.Record{Relation: ch.Relation, Xid: n, LSN: n, At: at.UnixMicro(), Op: ch.Op})
 }
 
-func captured(row oracle.Row) change.Row {
+// capturedBy names a version of what is captured of a table: without one of the columns, where it is an old one.
+type capturedBy struct {
+	table *oracle.Table
+	lacks string
+}
+
+func captured(row oracle.Row, lacks int) change.Row {
 	if row == nil {
 		return nil
 	}
@@ -53,11 +65,16 @@ func captured(row oracle.Row) change.Row {
 			r[i] = []byte(v.Raw)
 		}
 	}
+	if lacks >= 0 {
+		r = slices.Delete(r, lacks, lacks+1)
+	}
 	return r
 }
 
 // tick adds a place after the changes so far, and returns its cursor.
 func (t *tape) tick() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if n := len(t.changes); t.ticks[len(t.ticks)-1] != n {
 		t.ticks = append(t.ticks, n)
 	}
@@ -78,9 +95,29 @@ func (t *tape) place(n int) change.Place {
 
 // The methods of router.Memory.
 
-func (t *tape) End() uint64 { return uint64(len(t.changes) + 1) }
+func (t *tape) End() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return uint64(len(t.changes) + 1)
+}
+
+// change returns the change of a record.
+func (t *tape) change(r *change.Record) *change.Change {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.changes[r.Xid-1]
+}
+
+// forget leaves what lies before the last tick to the outbox.
+func (t *tape) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.horizon = len(t.ticks) - 1
+}
 
 func (t *tape) Find(c change.Cursor) (m change.Mark, from, newer uint64, ok, foreign bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	n := int(c.Xid)
 	if c.Epoch != epoch {
 		return m, 0, 0, false, true
@@ -96,11 +133,15 @@ func (t *tape) known(c change.Cursor) bool {
 }
 
 func (t *tape) Oldest() (m change.Mark, from uint64, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	n := t.ticks[t.horizon]
 	return markAt(n), uint64(n + 1), true
 }
 
 func (t *tape) Read(from uint64, dst []*change.Record, places []change.Place) (n int, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
 	for at := int(from) - 1; n < len(dst) && at < len(t.records); at++ {
 		dst[n], places[n] = t.records[at], t.place(at)
 		n++
@@ -112,6 +153,8 @@ func (t *tape) Read(from uint64, dst []*change.Record, places []change.Place) (n
 type past struct{ *tape }
 
 func (p past) Lookup(_ context.Context, cursors []change.Cursor) ([]*change.Mark, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	marks := make([]*change.Mark, len(cursors))
 	for i, c := range cursors {
 		if p.known(c) {
@@ -123,6 +166,8 @@ func (p past) Lookup(_ context.Context, cursors []change.Cursor) ([]*change.Mark
 }
 
 func (p past) Next(_ context.Context, after change.Mark) (next change.Mark, ok bool, err error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	for _, n := range p.ticks {
 		if n > int(after.Cursor.Xid) {
 			return markAt(n), true, nil
@@ -132,8 +177,11 @@ func (p past) Next(_ context.Context, after change.Mark) (next change.Mark, ok b
 }
 
 func (p past) Page(_ context.Context, after, until change.Mark, lsn, xid uint64, take func([]*change.Record) bool) (bool, error) {
+	p.mu.RLock()
+	records := slices.Clone(p.records)
+	p.mu.RUnlock()
 	for n := after.Cursor.Xid; n < until.Cursor.Xid; n++ {
-		if r := p.records[n]; r.After(lsn, xid) && !take([]*change.Record{r}) {
+		if r := records[n]; r.After(lsn, xid) && !take([]*change.Record{r}) {
 			return true, nil
 		}
 	}
@@ -141,8 +189,11 @@ func (p past) Page(_ context.Context, after, until change.Mark, lsn, xid uint64,
 }
 
 func (p past) Older(_ context.Context, before change.Mark, xid, lsn uint64, n int, take func([]*change.Record) bool) (bool, error) {
+	p.mu.RLock()
+	records := slices.Clone(p.records)
+	p.mu.RUnlock()
 	var list []*change.Record
-	for _, r := range p.records {
+	for _, r := range records {
 		if before.Snapshot.Over(r.Xid) && cmp.Or(cmp.Compare(r.Xid, xid), cmp.Compare(r.LSN, lsn)) < 0 {
 			list = append([]*change.Record{r}, list...)
 		}

@@ -94,7 +94,7 @@ async function visit(signal) {
 }
 
 const rights = new Rights({
-  turn: (id, held, name) => ask(`/demo/rights/${id}`, { method: 'POST', body: JSON.stringify({ held, visit: name }) }),
+  turn: (id, yes, name) => post(`/demo/rights/${id}`, { held: yes, visit: name }),
   unseen: (from) => ask(`/demo/unseen?from=${from}`),
   visit,
   changed: (list) => {
@@ -104,8 +104,9 @@ const rights = new Rights({
     requests.rights(groups);
     stock.rights(list.filter(({ held: has }) => has).map(({ place }) => place), places);
     const names = away.map(({ label }) => label).join(' and ');
-    $('sees').textContent = away.length ? `${names} ${away.length > 1 ? 'are' : 'is'} taken away: what ${user.first} saw by `
-      + `${away.length > 1 ? 'them' : 'it'} is no longer sent to this browser.` : user.sees;
+    const [are, them] = away.length > 1 ? ['are', 'them'] : ['is', 'it'];
+    $('sees').textContent = !away.length ? user.sees
+      : `${names} ${are} taken away: what ${user.first} saw by ${them} is no longer sent to this browser.`;
   },
   look: (one) => document.querySelector(`#switch input[value="${one.id}"]`).click(),
 });

@@ -14,7 +14,8 @@ const idOf = (resource, id) => `${resource}/${id}`;
 
 export class Requests {
   #items = new Map(); #elements = new Map(); #leaving = new Map();
-  #user; #decide; #fetch; #tab = 'waiting'; #all = false; #held = 0; #turn = 0; #away = [];
+  #user; #decide; #fetch; #tab = 'waiting'; #all = false; #held = 0;
+  #turn = 0; #away = []; // the loads so far, and what was taken away from the user
 
   // decide(item, decision) and fetchOne(resource, id) are async and talk to the ERP.
   constructor({ decide, fetchOne }) {
@@ -148,9 +149,9 @@ export class Requests {
   }
 
   #drawBlank() {
-    const lost = ['Not yours to see any more', `Without ${this.#away.join(' and ')} nothing that others filed is sent to `
-      + 'this browser.'];
-    const text = this.#away.length ? lost : this.#user.decides ? ['Nothing waits for you', 'A new request appears here as soon as it is filed.']
+    const text = this.#away.length ? ['Not yours to see any more',
+      `Without ${this.#away.join(' and ')} nothing that others filed is sent to this browser.`]
+      : this.#user.decides ? ['Nothing waits for you', 'A new request appears here as soon as it is filed.']
       : ['No requests yet', 'What you file appears here, and follows every decision.'];
     this.list.replaceChildren(h('li.blank', {}, blank(this.#away.length ? 'lock' : 'inbox', ...text)));
     $('requests-foot').hidden = true;

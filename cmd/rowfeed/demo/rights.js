@@ -9,14 +9,15 @@ const WORDS = /(DELETE FROM|INSERT INTO|WHERE|AND|VALUES)|(\b\d+\b)/;
 
 export class Rights {
   #turn; #unseen; #visit; #changed; #look;
-  #user; #all = []; #rights = []; #late = null; #switches = new Map(); #drawn = false; #connected = false; #busy = false; #telling = false; #stage = 0;
+  #user; #others = []; #rights = []; #switches = new Map(); #drawn = false; #connected = false;
+  #stage = 0; #busy = false; #late = null; // the switch that turns: what was loaded meanwhile waits
+  #telling = false; #heard = 0; #told = () => {}; #afresh = () => {};
   #stay = null; // {name, end}: the visit that holds what this page takes away
-  #heard = 0; #told = () => {}; #afresh = () => {};
   #timer = 0; #quiet = false; #hidden = new Set(); #known = 0; #total = 0; #came = new Set();
 
-  // turn(right, held, visit) gives or takes a right; unseen(from) tells what was committed that the person may no longer
-  // see; visit(signal) opens what a right that is taken away belongs to, and gives its name and a promise of its end: all
-  // are async. changed(rights) hears what the person has; look(user) shows another person.
+  // turn(right, held, visit) gives or takes a right; unseen(from) tells what was committed that the person may no
+  // longer see; visit(signal) opens what a right that is taken away belongs to, and gives its name and a promise of its
+  // end: all are async. changed(rights) hears what the person has; look(user) shows another person.
   constructor({ turn, unseen, visit, changed, look }) {
     this.#turn = turn;
     this.#unseen = unseen;
@@ -31,7 +32,7 @@ export class Rights {
     this.#leave();
     this.#stage++;
     this.#user = user;
-    this.#all = others;
+    this.#others = others;
     this.#rights = [];
     this.#switches.clear();
     this.#drawn = this.#busy = this.#telling = this.#quiet = false;
@@ -86,7 +87,8 @@ export class Rights {
     const { first } = this.#user;
     const some = this.#rights.length > 0;
     $('rights-hint').textContent = some
-      ? `What lets ${first} see others’ rows. A switch runs one plain statement as the ERP; what is off comes back when you leave.`
+      ? `What lets ${first} see others’ rows. A switch runs one plain statement as the ERP; what is off comes back `
+        + 'when you leave.'
       : `${first} has none: no group, no warehouse, only what ${first} filed. Look on as somebody who has.`;
     $('rights-statement').hidden = !some;
     $('rights-list').replaceChildren(...(some ? this.#rights.map((right) => this.#switch(right)) : [this.#people()]));
@@ -94,7 +96,7 @@ export class Rights {
   }
 
   #people() {
-    const choices = this.#all.filter((one) => one.decides || one.warehouses.length);
+    const choices = this.#others.filter((one) => one.decides || one.warehouses.length);
     return h('li.choices', {}, choices.map((one) => h('button.button', { type: 'button',
       onclick: () => this.#look(one) }, one.name)));
   }
@@ -158,7 +160,8 @@ export class Rights {
 
   async #run(id, held) {
     const stay = this.#stay ??= this.#open();
-    return (await this.#turn(id, held, await stay.name)) ?? { error: 'The demo server does not answer: is it still running?' };
+    return await this.#turn(id, held, await stay.name)
+      ?? { error: 'The demo server does not answer: is it still running?' };
   }
 
   // #open begins a visit; when it ends of itself the next switch begins another.
@@ -199,8 +202,8 @@ export class Rights {
     if (!next.isConnected) return;
     if (result === null) return next.replaceWith(h('li.wrong', {}, 'The lists could not be fetched: reload the page'));
     const rows = held ? result.came : result.went;
-    next.replaceWith(step('done', `Fetched afresh, ${count(rows)} ${rows === 1 ? 'row' : 'rows'} ${held ? 'came back' : 'went'}`,
-      result.ms));
+    const what = `${count(rows)} ${rows === 1 ? 'row' : 'rows'} ${held ? 'came back' : 'went'}`;
+    next.replaceWith(step('done', `Fetched afresh, ${what}`, result.ms));
   }
 
   // #follow counts, while a right is away, what the page is not sent.

@@ -9,8 +9,8 @@ const LONG = 15_000;
 export class Sql {
   #run; #rows; #why; #user; #kind = 'requests'; #data = null; #events = []; #waiting = new Set();
 
-  // rows() gives the rows to choose from, run(kind, id, value) executes; both are async. why(change) explains what became
-  // of a change.
+  // rows() gives the rows to choose from, run(kind, id, value) executes; both are async. why(change) explains what
+  // became of a change.
   constructor({ rows, run, why }) {
     this.#rows = rows;
     this.#run = run;

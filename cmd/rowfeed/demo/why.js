@@ -3,8 +3,10 @@
 import { $, h, icon } from './dom.js';
 
 const GATES = [['captured', 'Captured'], ['rule', 'Rule matched'], ['condition', 'Condition'], ['audience', 'Audience'],
-  ['move', 'Moved'], ['grants', 'Grants held'], ['subscribed', 'Subscribed'], ['queued', 'Queued'], ['written', 'Written']];
-const LOOKS = { yes: ['yes', 'check', 'Yes'], no: ['no', 'cross', 'No'], 'not known': ['unknown', 'question', 'Not known'] };
+  ['move', 'Moved'], ['grants', 'Grants held'], ['subscribed', 'Subscribed'], ['queued', 'Queued'],
+  ['written', 'Written']];
+const LOOKS = { yes: ['yes', 'check', 'Yes'], no: ['no', 'cross', 'No'],
+  'not known': ['unknown', 'question', 'Not known'] };
 const SENT = { yes: ['good', 'Sent'], no: ['', 'Not sent'], 'not known': ['pending', 'Not known'] };
 
 export class Why {
@@ -20,7 +22,7 @@ export class Why {
   // open explains a change, by its row and transaction, as an event has them.
   async open({ resource, resource_id: id, txid }, users) {
     const turn = ++this.#turn;
-    $('why-about').textContent = `What became of ${resource}/${id}, transaction ${txid}, on its way to each of the three.`;
+    $('why-about').textContent = `What became of the change of ${resource}/${id} on its way to each of the three.`;
     $('why-said').textContent = 'Asking the bridge';
     this.#draw(users.map((user) => person(user)));
     this.#dialog.showModal();
@@ -44,7 +46,8 @@ function person(user, why) {
   return h('section.person', { 'aria-label': user.name },
     h('h3', {}, h(`span.avatar.${user.role}`, { 'aria-hidden': 'true' }, user.initials),
       h('span', {}, h('b', {}, user.name), h('small', {}, user.title)), h(`span.badge${look && '.' + look}`, {}, word)),
-    h('ol.gates', { role: 'list' }, asked.map(([name, label]) => gate(label, why?.gates.find((one) => one.gate === name)))));
+    h('ol.gates', { role: 'list' }, asked.map(([name, label]) => gate(label,
+      why?.gates.find((one) => one.gate === name)))));
 }
 
 function gate(label, said) {
