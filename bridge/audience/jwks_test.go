@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -264,7 +265,10 @@ func TestKeyServerHangs(t *testing.T) {
 	for range 20 {
 		waiting.Go(ask)
 	}
-	ring.mu.Lock()
+	for ring.mu.Lock(); ring.waiting < 20; ring.mu.Lock() { // those above would be among the too many
+		ring.mu.Unlock()
+		runtime.Gosched()
+	}
 	ring.waiting += maxWaiting
 	ring.mu.Unlock()
 	wantUnavailable(t, a, es256(t, next, "2", nil), "too many tokens wait")
