@@ -37,5 +37,5 @@ insert into finance_expenserequest (number, amount, requested_by_id) values
 
 -- The bridge's own role: migrate gives it what it needs in the schema rowfeed; the rest are the configured queries.
 create role rowfeed login;
-grant select (id, is_active) on auth_user to rowfeed;
+grant select (id, first_name, last_name, is_active) on auth_user to rowfeed;
 grant select on auth_group, auth_user_groups to rowfeed;

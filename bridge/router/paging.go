@@ -173,6 +173,8 @@ func (p *Replayer) lookup(ctx context.Context, list []*replay) error {
 			r.stage, r.mark, r.seen = paging, *m, m.Snapshot
 		}
 	}
+	// Who looks back now may be here again by the next turn, and must not be twice.
+	c.lost = slices.DeleteFunc(c.lost, func(r *replay) bool { return r.stage == rewinding })
 	return nil
 }
 

@@ -326,3 +326,32 @@ func TestRewindRegranted(t *testing.T) {
 }
 
 func (*reader) Failed(v any) { panic(v) }
+
+// A subscription whose cursor is gone, and which then looks back beyond memory, is looked for in the outbox once: counted
+// twice, it would keep its session's other subscriptions waiting for ever.
+func TestRefusedLooksBackOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.gone = 100
+	s := &reader{room: -1}
+	gone := at(5)
+	gone.Nonce = "y"
+	b.live("1", "a", "b")
+	b.c.Resume(s, []string{grant}, Request{Resource: "r", Keyed: true, Key: "none"}, From{Cursor: gone, Rewind: 2}, nil)
+	b.replay()
+	if _, err := b.p.turn(t.Context()); err != nil { // the outbox does not know the cursor
+		t.Fatal(err)
+	}
+	b.p.lookBack(t.Context()) // before the outbox's next turn
+	b.c.Subscribe(s, []string{grant}, Request{Resource: "r"}, nil)
+	b.p.door = door{}
+	for busy := true; busy; {
+		var err error
+		if busy, err = b.p.turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.live("2", "a", "b")
+	b.replay()
+	s.want(t, "cursor_expired", "2wb")
+}

@@ -85,8 +85,10 @@ func TestFrameLimits(t *testing.T) {
 		"negative":  {0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 'x'},
 	} {
 		for user, path := range map[string]string{"": "/ws", rig.User(1, clerk): "/ws", rig.User(2, clerk): "/ws/stock"} {
-			c := rawDial(t, r.Addr, path, user)
-			if user != "" && path == "/ws" {
+			var c *rawConn
+			if user == "" {
+				_, c = upgrade(t, r, path)
+			} else if c = rawDial(t, r.Addr, path, user); path == "/ws" {
 				c.want("welcome")
 			}
 			c.send(f)

@@ -78,7 +78,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.code == 0 && (source != audience.None || t.plain()) {
 		who, v = srv.present(r.Context(), s, token, bad)
-		if v.code == closeAuthFailed && source == audience.Cookie && !t.plain() {
+		if v.code == closeAuthFailed && (source == audience.Cookie || bad != nil) && !t.plain() {
 			v = verdict{} // the frame that follows may carry a better one
 		}
 	}
@@ -95,12 +95,8 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // upgrade answers the handshake and starts the session, or closes it right away.
 func (srv *Server) upgrade(w http.ResponseWriter, r *http.Request, s *Session, who *audience.Identity, v verdict) {
-	if who == nil && !srv.waits(s) {
-		w.Header().Set("Retry-After", "5")
-		w.Header().Set("Connection", "close")
-		srv.refuse(w, http.StatusTooManyRequests, "too many connections from this address that have not said who they are")
-		s.kill()
-		return
+	if who == nil {
+		srv.wait(s)
 	}
 	protocol := protocolFull
 	if s.plain {

@@ -32,8 +32,11 @@ func rawDial(t *testing.T, addr, path, token string) *rawConn {
 	}
 	t.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	if token != "" {
+		token = ", bearer." + token
+	}
 	fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: rowfeed.v1, rowfeed.plain, bearer.%s\r\n\r\n", path, addr, token)
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: rowfeed.v1, rowfeed.plain%s\r\n\r\n", path, addr, token)
 	r := bufio.NewReader(nc)
 	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != 101 {

@@ -2,29 +2,49 @@ package session
 
 // Strangers are connections of which it is not known whose they are: they have yet to send a token, or have been
 // refused and have not gone. They may have a quarter of the places, in all and of each address, so that no flood of
-// them keeps out those who are known. Who comes when the quarter is full takes the place of the one that has waited
-// longest: whoever means to authenticate does so at once.
+// them keeps out those who are known. Who comes when the quarter is full, of all or of the address, takes the place of
+// the one of them that has waited longest: whoever means to authenticate does so at once, also behind the proxy or the
+// router of an office in which somebody else does not.
 
 // strangersShare is the part of a limit that strangers may use.
 func strangersShare(limit int) int { return max(1, limit/4) }
 
-// waits makes the session a stranger; false when its address has too many of them.
-func (srv *Server) waits(s *Session) bool {
+// wait makes the session a stranger.
+func (srv *Server) wait(s *Session) {
 	c := srv.cfg.Server
 	srv.mu.Lock()
 	if s.ended() { // forget has been here, or will not see it
 		srv.mu.Unlock()
-		return true
-	}
-	if srv.strangersOf[s.address] >= strangersShare(c.MaxConnectionsPerAddress) {
-		srv.mu.Unlock()
-		return false
+		return
 	}
 	srv.strangersOf[s.address]++
 	s.stranger = srv.strangers.PushBack(s)
+	var longest *Session
+	if srv.strangersOf[s.address] > strangersShare(c.MaxConnectionsPerAddress) {
+		longest = srv.longestOf(s.address)
+	}
 	srv.mu.Unlock()
+	if longest != nil {
+		srv.evict(longest)
+	}
 	srv.makeRoom(strangersShare(c.MaxConnections))
-	return true
+}
+
+// longestOf takes the stranger of an address that has waited longest from among them; srv.mu is held.
+func (srv *Server) longestOf(address string) *Session {
+	for e := srv.strangers.Front(); e != nil; e = e.Next() {
+		if s := e.Value.(*Session); s.address == address {
+			srv.known(s)
+			return s
+		}
+	}
+	return nil
+}
+
+// evict ends one that has to make room.
+func (srv *Server) evict(s *Session) {
+	srv.Stats.Evicted.Add(1)
+	s.kill()
 }
 
 // known takes the session from among the strangers; srv.mu is held.
@@ -47,7 +67,6 @@ func (srv *Server) makeRoom(most int) bool {
 	s := srv.strangers.Front().Value.(*Session)
 	srv.known(s)
 	srv.mu.Unlock()
-	srv.Stats.Evicted.Add(1)
-	s.kill()
+	srv.evict(s)
 	return true
 }

@@ -29,23 +29,29 @@ func status(t *testing.T, addr string) (net.Conn, int) {
 	return nc, res.StatusCode
 }
 
-// Of one address a quarter of the places is for strangers; who is known still finds the others.
+// Of one address a quarter of the places is for strangers, of whom the one that has waited longest makes room; who is
+// known finds the others, and who says who it is, as a first frame, is let in beside a flood of those who don't.
 func TestStrangersOfAnAddress(t *testing.T) {
 	t.Parallel()
 	srv, addr := setup(t, 0)
+	first, _ := status(t, addr)
 	for i := range 25 {
 		if _, code := status(t, addr); code != http.StatusSwitchingProtocols {
 			t.Fatalf("stranger %d: HTTP %d", i, code)
 		}
 	}
-	if _, code := status(t, addr); code != http.StatusTooManyRequests {
-		t.Errorf("one stranger more: HTTP %d, want 429", code)
+	if _, err := first.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the one that has waited longest: got %v, want the end", err)
 	}
+	late := dial(t, addr, "")
+	late.send(masked(0x81, `{"type":"auth","token":"late"}`))
+	late.expect("welcome")
 	for i := range 75 {
 		dial(t, addr, fmt.Sprint(i))
 	}
-	if n := srv.Stats.Open.Load(); n != 100 {
-		t.Errorf("%d are there, want 100", n)
+	until(t, "100 are there", func() bool { return srv.Stats.Open.Load() == 100 })
+	if n := srv.Stats.Evicted.Load(); n != 2 {
+		t.Errorf("%d made room, want 2", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -278,4 +279,29 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// A role that owns the ERP's tables, or that belongs to one which may read everything, has more than it was granted.
+func TestDoctorRole(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, `create table orders (id int primary key)`)
+	for sql, want := range map[string]string{
+		``:                                ``,
+		`grant pg_read_all_data to @`:     `may read every table`,
+		`alter table orders owner to @`:   `owns tables`,
+		`grant pg_read_server_files to @`: `may use files`,
+	} {
+		role := fmt.Sprintf("doctor_%s_%d", db.Name, len(want))
+		db.Exec(t, `create role `+role+` login`)
+		if sql != "" {
+			db.Exec(t, strings.ReplaceAll(sql, "@", role))
+		}
+		x := &examination{runtime: db.ConnectAs(t, role)}
+		f := checkRights(t.Context(), x)[0]
+		if (f.Outcome == outcomeOK) != (want == "") || !strings.Contains(f.About, want) {
+			t.Errorf("%s: %+v", sql, f)
+		}
+		db.Exec(t, `alter table orders owner to current_user; drop role `+role)
+	}
 }

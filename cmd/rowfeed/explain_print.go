@@ -62,7 +62,8 @@ func (p *reportPrinter) rule(b *strings.Builder, r *explain.Rule) {
 	outcome := "Not sent"
 	switch {
 	case r.Outcome.Verdict == explain.Yes && r.Outcome.Name == explain.Written:
-		outcome = "Sent"
+		fmt.Fprintf(b, "    %s.\n", p.paint(verdictColours[explain.Yes], "Sent"))
+		return
 	case r.Outcome.Verdict == explain.Yes: // no bridge was asked
 		outcome = "For those in the audience"
 	case r.Outcome.Verdict == explain.Unknown:

@@ -45,7 +45,7 @@ func TestExplain(t *testing.T) {
 	event := c.Next()["id"].(string)
 	stdout, stderr, code := rowfeed(t, nil, "explain", "-c", path, "--user", "42", "--event", event)
 	t.Logf("\n%s", stdout)
-	if code != 0 || !strings.Contains(stdout, "Sent: written decides.") || strings.Contains(stdout, "\x1b") {
+	if code != 0 || !strings.Contains(stdout, "\n    Sent.\n") || strings.Contains(stdout, "\x1b") {
 		t.Fatalf("code %d\n%s%s", code, stdout, stderr)
 	}
 	stdout, _, code = rowfeed(t, nil, "explain", "-c", path, "--user", "43", "--table", "orders", "--key", "7", "--json")

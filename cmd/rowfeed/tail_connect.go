@@ -37,7 +37,7 @@ var closes = map[websocket.StatusCode]string{
 	4002: "the bridge did not hear from here",
 	4003: "what this user may see has changed",
 	4004: "the token has expired",
-	4005: "some events can't be told any more, fetch afresh",
+	4005: "what was shown may be out of date, fetch afresh",
 	4500: "the bridge saw no token in time: give one with --token or --user",
 	4501: "the token is refused: give a valid one with --token, or make one with --user",
 	4503: "the origin is not let in: see server.allowed_origins",

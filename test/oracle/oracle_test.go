@@ -204,6 +204,7 @@ func (s *stage) regrant(p *pair, list []string) error {
 	grants, err := scoped(p.seat.User)
 	if err == nil {
 		s.d.router.Regrant(p.sink, grants)
+		p.sink.got = append(p.sink.got, line{text: "grants replaced"})
 		s.settle()
 	}
 	return err

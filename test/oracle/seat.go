@@ -113,6 +113,7 @@ func (w *World) Give(s *Seat, room int) {
 // Regrant gives the user other grants. What was looked for in the past goes: other grants looked for it.
 func (w *World) Regrant(s *Seat, grants []string) {
 	s.User.Grants, s.found = grants, nil
+	s.Due = append(s.Due, "grants replaced") // all that comes from here on is judged by the new ones
 	w.Advance()
 }
 

@@ -72,6 +72,9 @@ func (g *generator) comeBack(rules []*oracle.Rule, s step) []step {
 	if list = append(list, again); g.chance(3) {
 		list = append(list, step{what: "subscribe", seat: s.seat, q: g.subscription(rules, "later")})
 	}
+	if g.chance(3) {
+		list = append(list, step{what: "regrant", seat: s.seat, user: g.user()})
+	}
 	return list
 }
 
