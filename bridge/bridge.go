@@ -104,6 +104,7 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
 		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
 	})
+	b.control.away = &away{oldest: b.control.feed.History().Oldest, users: map[string]alterations{}}
 	b.desk = newDesk(b)
 	b.control.request = b.desk.hear
 	b.metrics.Watch(operate.Channel{Name: change.Control, Feed: &b.control.feed.Stats, History: b.control.feed.History()})
@@ -111,6 +112,9 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		Config: cfg, Channels: topics, Log: log,
 		Identify: func(ctx context.Context, token string) (*audience.Identity, error) { return b.who.Identify(ctx, token) },
 		Stale:    func(id *audience.Identity) bool { return b.who.Stale(id) },
+		Changed: func(id *audience.Identity, since *change.Snapshot) bool {
+			return b.renews() && b.control.away.changed(id, since)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +176,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	for kind := range b.desk.kinds {
 		start(b.desk.run(kind))
 	}
-	if len(b.cfg.Auth.GrantsTables) > 0 && b.who.Renews() {
+	if b.renews() {
 		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
 		b.control.renew = r.changed
 		start(r.run)
@@ -204,6 +208,9 @@ func (b *Bridge) run(ctx context.Context) error {
 	b.sessions.Stop()
 	return result
 }
+
+// renews tells whether grants are renewed when their tables change.
+func (b *Bridge) renews() bool { return len(b.cfg.Auth.GrantsTables) > 0 && b.who.Renews() }
 
 // feeds are those of the channels, and the one of the control channel.
 func (b *Bridge) feeds() iter.Seq2[string, *source.Feed] {

@@ -26,6 +26,7 @@ type control struct {
 	request      func(*change.Change)
 	requestTable string
 
+	away  *away
 	batch concerned
 }
 
@@ -47,18 +48,25 @@ func (c *control) Change(_ change.Place, ch *change.Change) {
 	}
 	// A table that is no longer configured may still have its triggers.
 	if column, ok := c.tables[ch.Relation.Table]; ok {
-		c.batch.add(ch, column)
+		var whom concerned
+		whom.add(ch, column)
+		c.away.note(ch.Xid, whom)
+		c.batch.merge(whom)
 	}
 }
 
 // Swept implements source.Handler.
-func (c *control) Swept() { c.flush() }
+func (c *control) Swept() {
+	c.away.swept()
+	c.flush()
+}
 
 // Settled implements source.Handler.
 func (c *control) Settled(string) {}
 
 // Lost implements source.Handler: whose grants have changed meanwhile is not known.
 func (c *control) Lost(string) {
+	c.away.lost()
 	c.batch.all = true
 	c.flush()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"nalar.internal/rowfeed/bridge"
 	"nalar.internal/rowfeed/test/rig"
 )
 
@@ -76,23 +77,22 @@ func TestGrantUnchangedInQueue(t *testing.T) {
 func TestGrantRemovedInReplay(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		start func(*testing.T) *rig.Rig
-		past  string
-		n     int
+		options []bridge.Option
+		past    string
+		n       int
 	}{
-		"memory": {func(t *testing.T) *rig.Rig { return newGrants(t) }, "", 200},
-		"rewind": {func(t *testing.T) *rig.Rig { return newGrants(t) }, `"rewind":300`, 200},
-		"outbox": {smallGrants, "", 800}, // it is still reading there when its reader stops
+		"memory": {nil, "", 200},
+		"rewind": {nil, `"rewind":300`, 200},
+		"outbox": {[]bridge.Option{forgetful}, "", 800}, // it is still reading there when its reader stops
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testGrantRemovedInReplay(t, test.start(t), test.past, test.n)
+			testGrantRemovedInReplay(t, newGrantsOf(t, both, test.options...), test.past, test.n)
 		})
 	}
 }
 
 func testGrantRemovedInReplay(t *testing.T, r *rig.Rig, past string, n int) {
-	join(t, r, 1, 2)
 	first := reader(t, r, 1)
 	var cursor any
 	for cursor == nil {

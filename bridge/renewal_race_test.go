@@ -250,26 +250,3 @@ func TestIssuers(t *testing.T) {
 	document(t, r, "sales")
 	wantTeams(t, mine, "sales")
 }
-
-// TestGrantsWhileAway: who comes back to a bridge that was away has the grants of now, for the past too.
-func TestGrantsWhileAway(t *testing.T) {
-	t.Parallel()
-	r := newGrants(t)
-	join(t, r, 1, 2)
-	c := reader(t, r, 1)
-	var cursor any
-	for cursor == nil {
-		document(t, r, "sales")
-		cursor = c.Next()["cursor"]
-	}
-	r.Stop()
-	documents(t, r, 3, "sales", "buyers")
-	part(t, r, 1, 1)
-	r.Start(t)
-	c = r.Full(t, rig.User(1))
-	c.Ask(`{"type":"subscribe","ref":"d","channel":"documents","cursor":%q}`, cursor)
-	wantTeams(t, c, "buyers", "buyers", "buyers")
-	if f := c.Ask(`{"type":"ping"}`); f["type"] != "pong" {
-		t.Fatalf("got %v", f)
-	}
-}

@@ -52,11 +52,17 @@ func newGrants(t *testing.T, more ...string) *rig.Rig {
 	return rig.New(t, grantsTables, grantsChannels, append(grantsKeys[:len(grantsKeys):len(grantsKeys)], more...)...)
 }
 
-// smallGrants is newGrants with a memory that holds nearly nothing, so that the past is read from the outbox.
-func smallGrants(t *testing.T) *rig.Rig {
+// both has user 1 in both groups from the beginning.
+const both = `insert into auth_user_groups (user_id, group_id) values (1, 2);`
+
+// forgetful is a memory that holds nearly nothing, so that the past is read from the outbox.
+var forgetful = bridge.WithHistory(1)
+
+// newGrantsOf is newGrants with more SQL, and options.
+func newGrantsOf(t *testing.T, sql string, options ...bridge.Option) *rig.Rig {
 	t.Helper()
-	r := rig.Prepare(t, grantsTables, grantsChannels, grantsKeys...)
-	r.Options = []bridge.Option{bridge.WithHistory(1)}
+	r := rig.Prepare(t, grantsTables+sql, grantsChannels, grantsKeys...)
+	r.Options = options
 	r.Start(t)
 	return r
 }

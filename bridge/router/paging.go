@@ -169,8 +169,8 @@ func (p *Replayer) lookup(ctx context.Context, list []*replay) error {
 			c.refuse(r, "cursor_expired")
 		default:
 			c.Resumes.Outbox.Add(1)
-			c.answer(r, true)
-			r.stage, r.mark, r.seen, r.sub.since = paging, *m, m.Snapshot, m.Snapshot
+			c.resume(r, m.Snapshot)
+			r.stage, r.mark, r.seen = paging, *m, m.Snapshot
 		}
 	}
 	// Who looks back now may be here again by the next turn, and must not be twice.

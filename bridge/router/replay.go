@@ -12,6 +12,8 @@ import (
 type From struct {
 	Cursor change.Cursor // resume from it; the zero value does not
 	Rewind int           // where there is no cursor, or what followed it is gone: the newest events, so many at the most
+	// Void tells that what was received up to a snapshot says nothing any more of what may be seen; nil: it always does.
+	Void func(seen *change.Snapshot) bool
 }
 
 // Past tells whether there is anything to begin with.
@@ -232,6 +234,16 @@ func (c *Channel) answer(r *replay, resumed bool) {
 	if r.ack != nil {
 		hand{r.sub.member.sink}.send(r.ack(resumed))
 		r.ack = nil
+	}
+}
+
+// resume answers that all follows that is not over in a snapshot, and tells where that does not make it whole.
+func (c *Channel) resume(r *replay, seen *change.Snapshot) {
+	s := r.sub
+	s.since = seen
+	c.answer(r, true)
+	if r.from.Void != nil && r.from.Void(seen) {
+		hand{s.member.sink}.resync(change.Notice{Channel: c.name, Resource: s.req.Resource, Reason: "grants_changed"}, s.req.Ref)
 	}
 }
 

@@ -133,8 +133,7 @@ func (p *Replayer) find() {
 			c.refuse(r, "other_epoch")
 		case ok:
 			c.Resumes.Memory.Add(1)
-			r.sub.since = m.Snapshot
-			c.answer(r, true)
+			c.resume(r, m.Snapshot)
 			c.read(r, m.Snapshot, from)
 			r.newer = newer
 		default:

@@ -110,8 +110,12 @@ func (s *Session) subscribe(f *clientFrame) {
 func (s *Session) enroll(c Channel, req router.Request, from router.From, ack func(resumed bool) *change.Message) {
 	s.granting.Lock() // the grants are those of the session as long as it is not known by all that it subscribes to
 	defer s.granting.Unlock()
-	grants := s.identity().Grants
+	who := s.identity()
+	grants := who.Grants
 	if from.Past() {
+		if s.srv.changed != nil {
+			from.Void = func(seen *change.Snapshot) bool { return s.srv.changed(who, seen) }
+		}
 		s.mu.Lock()
 		s.resumes++ // before it is registered: see sendHeartbeat
 		regranted := s.regranted

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/audience"
+	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/router"
 	"nalar.internal/rowfeed/config"
 )
@@ -45,7 +46,9 @@ type Options struct {
 	Identify func(ctx context.Context, token string) (*audience.Identity, error)
 	// Stale tells that what an identity is made of may have changed since; nil: it never does.
 	Stale func(*audience.Identity) bool
-	Log   *zap.Logger
+	// Changed tells that what the user may see may have changed since a snapshot; nil: it never does.
+	Changed func(who *audience.Identity, since *change.Snapshot) bool
+	Log     *zap.Logger
 }
 
 // Server upgrades connections and owns the sessions. It is an http.Handler for /ws and what is below it; ServeEvents is
@@ -57,6 +60,7 @@ type Server struct {
 	channels   map[string]Channel
 	identify   func(ctx context.Context, token string) (*audience.Identity, error)
 	stale      func(*audience.Identity) bool
+	changed    func(*audience.Identity, *change.Snapshot) bool
 	origins    *audience.Origins
 	proxies    []netip.Prefix
 	log        *zap.Logger
@@ -94,7 +98,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	srv := &Server{
-		cfg: o.Config, channels: o.Channels, identify: o.Identify, stale: o.Stale, origins: origins, log: o.Log,
+		cfg: o.Config, channels: o.Channels, identify: o.Identify, stale: o.Stale, changed: o.Changed, origins: origins, log: o.Log,
 		node:       strconv.FormatUint(uint64(rand.Uint32()), 36),
 		frameLimit: strconv.Itoa(o.Config.Server.FramesPerSecond),
 		workers:    make(chan struct{}, readWorkers),
