@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nalar.internal/rowfeed/test/rig"
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 const sseBody = `{"subscriptions":[{"channel":"stock"}]}`
@@ -22,7 +23,7 @@ const sseBody = `{"subscriptions":[{"channel":"stock"}]}`
 // upgrade sends the request of an upgrade with further headers, as they are written, and returns the answer.
 func upgrade(t *testing.T, r *rig.Rig, path string, headers ...string) (*http.Response, *rawConn) {
 	t.Helper()
-	nc := dialTCP(t, r.Addr)
+	nc := wstest.Dial(t, r.Addr)
 	fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: live.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: rowfeed.v1\r\n", path)
 	for _, h := range headers {
@@ -227,23 +228,23 @@ func TestSlowHandshake(t *testing.T) {
 	secure := rig.New(t, stock, channels, "ROWFEED_AUTH_DEADLINE=1s", "ROWFEED_SERVER_TLS_CERT_FILE="+cert, "ROWFEED_SERVER_TLS_KEY_FILE="+key)
 	const request = "GET /ws HTTP/1.1\r\nHost: x\r\nX-Long: "
 	for name, open := range map[string]func(t *testing.T) net.Conn{
-		"plain": func(*testing.T) net.Conn { return dialTCP(t, plain.Addr) },
+		"plain": func(*testing.T) net.Conn { return wstest.Dial(t, plain.Addr) },
 		"after TLS": func(t *testing.T) net.Conn {
-			nc := tls.Client(dialTCP(t, secure.Addr), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
+			nc := tls.Client(wstest.Dial(t, secure.Addr), &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
 			if err := nc.Handshake(); err != nil {
 				t.Fatal(err)
 			}
 			return nc
 		},
 		"half a ClientHello": func(t *testing.T) net.Conn {
-			nc := dialTCP(t, secure.Addr)
+			nc := wstest.Dial(t, secure.Addr)
 			_, err := nc.Write([]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return nc
 		},
-		"nothing": func(*testing.T) net.Conn { return dialTCP(t, plain.Addr) },
+		"nothing": func(*testing.T) net.Conn { return wstest.Dial(t, plain.Addr) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,18 +280,6 @@ func TestSlowHandshake(t *testing.T) {
 		t.Parallel()
 		plain.Full(t, rig.User(1, clerk))
 	})
-}
-
-// dialTCP connects, with all the time that a test has.
-func dialTCP(t *testing.T, addr string) net.Conn {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
-	return nc
 }
 
 // permessage-deflate is not negotiated, whoever offers it, and a compressed frame is a protocol error: there is nothing

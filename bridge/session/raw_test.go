@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nalar.internal/rowfeed/test/rig"
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 type jsonNumber = json.Number
@@ -26,12 +27,7 @@ type rawConn struct {
 
 func rawDial(t *testing.T, addr, path, token string) *rawConn {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc := wstest.Dial(t, addr)
 	if token != "" {
 		token = ", bearer." + token
 	}

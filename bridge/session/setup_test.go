@@ -18,6 +18,7 @@ import (
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/router"
 	"nalar.internal/rowfeed/config"
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 // setup runs a server with a channel c, whose user is what the token says; checking it takes as long as delay. The
@@ -73,12 +74,7 @@ type peer struct {
 // dial opens /ws, with a token if there is one, and reads the welcome.
 func dial(t *testing.T, addr, token string) *peer {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc := wstest.Dial(t, addr)
 	header := ""
 	if token != "" {
 		header = "Authorization: Bearer " + token + "\r\n"

@@ -12,17 +12,13 @@ import (
 	"time"
 
 	"nalar.internal/rowfeed/test/rig"
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 // rawStream opens a stream by hand and reads its head.
 func rawStream(t *testing.T, addr, path, token, version string) *rawConn {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc := wstest.Dial(t, addr)
 	c := &rawConn{nc, bufio.NewReader(nc), t}
 	c.send(fmt.Appendf(nil, "GET %s HTTP/%s\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, version, addr, token))
 	if line, err := c.r.ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {

@@ -8,18 +8,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"nalar.internal/rowfeed/test/wstest"
 )
 
 // status opens /ws without a token and returns what HTTP says.
 func status(t *testing.T, addr string) (net.Conn, int) {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc := wstest.Dial(t, addr)
 	fmt.Fprint(nc, "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: rowfeed.v1\r\n\r\n")
 	res, err := http.ReadResponse(bufio.NewReader(nc), nil)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -87,22 +85,5 @@ func (e *environment) explain(ctx context.Context, conn *pgx.Conn, cfg *config.C
 		}
 		return p.print(report, asJSON)
 	}
-	var errs []error
-	for _, r := range replies.Replies {
-		if why := failed(r, json.Unmarshal); why != "" {
-			errs = append(errs, fmt.Errorf("node %s: %s", printable(r.Node), printable(why)))
-			continue
-		}
-		var report explain.Report
-		if err := json.Unmarshal(r.Body, &report); err != nil {
-			return fmt.Errorf("read answer of node %s: %w", r.Node, err)
-		}
-		if err := p.print(&report, asJSON); err != nil {
-			return err
-		}
-	}
-	for _, node := range replies.Silent {
-		errs = append(errs, fmt.Errorf("node %s did not answer: see its log and readyz", printable(node)))
-	}
-	return errors.Join(errs...)
+	return eachReply(replies, "", func(_ string, report *explain.Report) error { return p.print(report, asJSON) })
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -64,29 +62,15 @@ func (e *environment) kicked(replies *operate.Replies) error {
 		return errNoBridge
 	}
 	total := 0
-	var errs []error
-	for _, r := range replies.Replies {
-		if why := failed(r, json.Unmarshal); why != "" {
-			errs = append(errs, fmt.Errorf("node %s: %s", printable(r.Node), printable(why)))
-			continue
-		}
-		var k operate.Kicked
-		if err := json.Unmarshal(r.Body, &k); err != nil {
-			return fmt.Errorf("read answer of node %s: %w", r.Node, err)
-		}
+	err := eachReply(replies, ", then kick again", func(node string, k *operate.Kicked) error {
 		total += k.Sessions
-		fmt.Fprintf(e.stdout, "node %s: %s\n", printable(r.Node), sessionsClosed(k.Sessions))
-	}
-	for _, node := range replies.Silent {
-		errs = append(errs, fmt.Errorf("node %s did not answer: see its log and readyz, then kick again", printable(node)))
-	}
-	switch {
-	case len(errs) > 0:
-		return errors.Join(errs...)
-	case total == 0:
+		fmt.Fprintf(e.stdout, "node %s: %s\n", printable(node), sessionsClosed(k.Sessions))
+		return nil
+	})
+	if err == nil && total == 0 {
 		return nobodyKicked
 	}
-	return nil
+	return err
 }
 
 func sessionsClosed(n int) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -73,16 +72,7 @@ func (e *environment) migrate(ctx context.Context,
 	if target.RuntimeRole, err = userOf(cfg.Database.URL); err != nil {
 		return err
 	}
-	conn, err := connectAdmin(ctx, cfg.Database)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = conn.Close(ctx) // nothing is left to lose
-	}()
-	return verb(ctx, e, conn, target)
+	return e.withDatabase(ctx, cfg.Database, func(conn *pgx.Conn) error { return verb(ctx, e, conn, target) })
 }
 
 // connectAdmin connects as the one who installs.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,11 +49,26 @@ func given(f *pflag.FlagSet, name, value string) *string {
 	return &value
 }
 
-// failed returns what a node could not do.
-func failed(r operate.Reply, decode func([]byte, any) error) string {
-	var f operate.Failed
-	if decode(r.Body, &f) == nil {
-		return f.Error
+// eachReply hands each node's answer to f; what a node could not do, or that it did not answer, comes back as an error
+// that ends in what to do.
+func eachReply[T any](replies *operate.Replies, then string, f func(node string, body *T) error) error {
+	var errs []error
+	for _, r := range replies.Replies {
+		var failed operate.Failed
+		if json.Unmarshal(r.Body, &failed) == nil && failed.Error != "" {
+			errs = append(errs, fmt.Errorf("node %s: %s", printable(r.Node), printable(failed.Error)))
+			continue
+		}
+		var body T
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			return fmt.Errorf("read answer of node %s: %w", r.Node, err)
+		}
+		if err := f(r.Node, &body); err != nil {
+			return err
+		}
 	}
-	return ""
+	for _, node := range replies.Silent {
+		errs = append(errs, fmt.Errorf("node %s did not answer: see its log and readyz%s", printable(node), then))
+	}
+	return errors.Join(errs...)
 }
