@@ -46,6 +46,17 @@ func subscribe(t *testing.T, c *rig.Client, cursor string) map[string]any {
 	return c.Ask(`{"type":"subscribe","ref":"a","channel":"items","cursor":%q}`, cursor)
 }
 
+// sweptBy waits until the bridge has read all that was committed: item 50 is the user's.
+func sweptBy(t *testing.T, r *rig.Rig, user int) {
+	t.Helper()
+	c := r.Plain(t, "/ws/items/items/50", rig.User(user))
+	r.Exec(t, `update item set n = -1 where id = 50`)
+	for fmt.Sprint(c.Next()["data"].(map[string]any)["n"]) != "-1" {
+		continue
+	}
+	_ = c.CloseNow()
+}
+
 func wantItems(t *testing.T, c *rig.Client, items ...string) {
 	t.Helper()
 	for _, want := range items {

@@ -20,6 +20,7 @@ func TestRewind(t *testing.T) {
 		for range 60 {
 			r.Exec(t, `update item set n = n + 1 where id > 40`)
 		}
+		sweptBy(t, r, 2)
 		c := r.Full(t, rig.User(1))
 		if f := c.Ask(`{"type":"subscribe","ref":"a","channel":"items","resource":"items","rewind":5}`); f["resumed"] != false {
 			t.Fatalf("got %v", f)
@@ -57,6 +58,7 @@ func TestRewindOrder(t *testing.T) {
 		r.Exec(t, `update item set n = n + 1 where id > 30`)
 		r.Exec(t, `select rowfeed.tick()`)
 	}
+	sweptBy(t, r, 1)
 	c := r.Full(t, rig.User(1))
 	if f := c.Ask(`{"type":"subscribe","ref":"a","channel":"items","resource":"items","key":3,"rewind":9}`); f["resumed"] != false {
 		t.Fatalf("got %v", f)
