@@ -134,12 +134,9 @@ func (s *State) checkTables(ctx context.Context, tx pgx.Tx) error {
 			s.checkParent(t)
 			s.checkNames(t)
 		}
-		for _, b := range t.broken {
-			s.refuse("table %s: %s", t.want.relation(), b)
-		}
 		for _, m := range t.members {
 			if !m.mine {
-				s.refuse("table %s: role %s is not its owner, and only the owner may make a trigger ENABLE ALWAYS: connect "+
+				s.lack("table %s: role %s is not its owner, and only the owner may make a trigger ENABLE ALWAYS: connect "+
 					"as %s or a superuser (database.admin_url)", ident(m.schema, m.name), s.server.user, t.owner)
 			}
 		}
