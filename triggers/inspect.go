@@ -104,6 +104,7 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	if v.number < oldest {
+		v.version = fmt.Sprint(v.number / 10000)
 		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
 		return nil
 	}
