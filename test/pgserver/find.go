@@ -76,15 +76,42 @@ func FindVersion(ctx context.Context, major string) (string, error) {
 	return download(ctx, cache, major)
 }
 
+// Tool returns the path of a client program, such as pg_dump, that is not older than the server: its own, or the newest that
+// the machine's packages have. Empty where there is none; downloaded servers come without.
+func (s *Server) Tool(name string) (string, error) {
+	major, err := s.Major()
+	if err != nil {
+		return "", err
+	}
+	runs := func(dir string) bool { return executable(filepath.Join(dir, name)) }
+	if runs(s.opt.BinDir) {
+		return filepath.Join(s.opt.BinDir, name), nil
+	}
+	dir := newest(layouts, func(dir string) bool { return runs(dir) && int(version(dir)) >= major })
+	if dir == "" {
+		return "", nil
+	}
+	return filepath.Join(dir, name), nil
+}
+
 // installed returns the newest directory with server binaries that the patterns match, of that major version if one is
 // given.
 func installed(patterns []string, major string) string {
+	return newest(patterns, func(dir string) bool {
+		return hasServer(dir) && (major == "" || strconv.Itoa(int(version(dir))) == major)
+	})
+}
+
+// newest returns the chosen directory with the highest version among those that the patterns match.
+func newest(patterns []string, chosen func(dir string) bool) string {
 	var dirs []string
 	for _, p := range patterns {
 		found, _ := filepath.Glob(p)
-		dirs = append(dirs, slices.DeleteFunc(found, func(d string) bool {
-			return !hasServer(d) || major != "" && strconv.Itoa(int(version(d))) != major
-		})...)
+		for _, dir := range found {
+			if chosen(dir) {
+				dirs = append(dirs, dir)
+			}
+		}
 	}
 	if len(dirs) == 0 {
 		return ""
@@ -105,11 +132,10 @@ func version(dir string) float64 {
 }
 
 func hasServer(dir string) bool {
-	for _, name := range []string{"initdb", "postgres"} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
-			return false
-		}
-	}
-	return true
+	return executable(filepath.Join(dir, "initdb")) && executable(filepath.Join(dir, "postgres"))
+}
+
+func executable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }

@@ -50,7 +50,11 @@ func (s *Server) backup(ctx context.Context, standby *Server) error {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	start, stop := "select pg_backup_start('standby', true)", "select labelfile from pg_backup_stop(false)"
-	if conn.PgConn().ParameterStatus("server_version") < "15" { // two digits, as all that there are
+	major, err := s.Major()
+	if err != nil {
+		return err
+	}
+	if major < 15 {
 		start, stop = "select pg_start_backup('standby', true, false)", "select labelfile from pg_stop_backup(false, false)"
 	}
 	if _, err := conn.Exec(ctx, start); err != nil {
