@@ -51,7 +51,7 @@ func Down(ctx context.Context, conn *pgx.Conn, schema string, progress func(stri
 func (s *State) removable(ctx context.Context, conn *pgx.Conn) error {
 	v, schema := &s.server, s.target.Schema
 	switch {
-	case v.number < oldest || v.standby || s.version > version:
+	case v.refused || v.standby || s.version > version:
 		return s.Refused()
 	case !v.schemaExists:
 		return nil

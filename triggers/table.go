@@ -24,6 +24,7 @@ type table struct {
 	members     []member // itself first, then what inherits from it
 	broken      []string // why it can't be captured
 	gone        []string // wanted columns that are not there
+	unique      []uniqueIndex
 }
 
 // member is a table, partition or child in a wanted table's tree.
@@ -36,7 +37,7 @@ type member struct {
 	mine         bool
 }
 
-// keys are the columns of the primary key, as far as they have to be captured.
+// keys are the columns of the primary key or of the configured one, as far as they have to be captured.
 func (t *table) keys() []string {
 	if t.want.keyless() {
 		return nil
@@ -86,6 +87,9 @@ func (s *State) readTables(ctx context.Context, tx pgx.Tx) error {
 	}
 	if err := s.readMembers(ctx, tx, oids); err != nil {
 		return fmt.Errorf("read partitions: %w", err)
+	}
+	if err := s.readKeys(ctx, tx, oids); err != nil {
+		return fmt.Errorf("read unique keys: %w", err)
 	}
 	return s.checkTables(ctx, tx)
 }
@@ -188,16 +192,7 @@ func (t *table) checkKind() {
 	if t.kind != "r" && t.kind != "p" {
 		return
 	}
-	if t.want.keyless() {
-		return
-	}
-	if len(t.key) == 0 {
-		t.breaks("has no primary key, so that its rows can't be told apart: add one")
-	}
-	if t.deferrable {
-		t.breaks("its primary key is deferrable, so that two rows can have the same key for a while: make it not " +
-			"deferrable")
-	}
+	t.checkKey()
 }
 
 func (t *table) checkColumns() {
