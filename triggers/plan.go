@@ -39,7 +39,8 @@ type planner struct {
 	nextID int32
 	done   map[string]bool // relations whose function an earlier step replaces
 
-	portable bool // for migration files, which may run elsewhere and more than once
+	planned  map[string]*capture // by relation: the version that is written down
+	portable bool                // for migration files, which may run elsewhere and more than once
 }
 
 // step adds a step that takes no lock on a table of the ERP. undo takes it back.

@@ -3,6 +3,7 @@ package triggers
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // current is the version that the table should have: the newest that is there and the same, or a new one.
@@ -24,6 +25,10 @@ func (p *planner) function(t *table) replacement {
 	var r replacement
 	if fresh {
 		p.nextID++
+		if p.planned == nil {
+			p.planned = map[string]*capture{}
+		}
+		p.planned[c.relation] = c
 		r.sql = c.insert(p.target.Schema, p.unlessThere())
 	}
 	if fresh || p.differs(c.function) {
@@ -227,7 +232,7 @@ func (s *State) doubles(oid uint32) []*installedTrigger {
 // undoTrigger says how to take back what a step does to a trigger. Clones go and come with their parent's.
 func (p *planner) undoTrigger(step *Step, e *expected, made bool) {
 	if made {
-		step.undo += dropTrigger(e.name, ident(e.member.schema, e.member.name))
+		step.undo += strings.Replace(dropTrigger(e.name, ident(e.member.schema, e.member.name)), "trigger", "trigger if exists", 1)
 	}
 	if g := e.found; g != nil {
 		if made || e.clone && !g.clone {

@@ -118,16 +118,48 @@ func (s *Step) lockFirst() {
 	if first < 0 {
 		return
 	}
-	only, begin, end := "only ", "", ""
-	if strongest.Members > 0 {
-		only = ""
-		begin = "set local statement_timeout = '" + treeTimeout + "';\n"
-		end = "set local statement_timeout to default;\n"
-	}
-	lock := Statement{Lock: &strongest, SQL: fmt.Sprintf("%slock table %s%s in %s mode;\n%s", begin, only, strongest.Table,
-		strongest.Mode, end)}
-	s.Statements = append(s.Statements[:first:first], append([]Statement{lock}, s.Statements[first:]...)...)
+	s.Statements = append(s.Statements[:first:first], append([]Statement{{Lock: &strongest, SQL: strongest.sql()}},
+		s.Statements[first:]...)...)
 	s.Lock = strongest.String()
+}
+
+// sql is the statement that takes the lock, with the partitions' or without.
+func (l *Lock) sql() string {
+	if l.Members == 0 {
+		return l.statement()
+	}
+	return bounded(l.statement())
+}
+
+func (l *Lock) statement() string {
+	only := ""
+	if l.Members == 0 {
+		only = "only "
+	}
+	return fmt.Sprintf("lock table %s%s in %s mode;\n", only, l.Table, l.Mode)
+}
+
+// bounded gives a statement that takes several locks its time.
+func bounded(sql string) string {
+	return "set local statement_timeout = '" + treeTimeout + "';\n" + sql + "set local statement_timeout to default;\n"
+}
+
+// lockToUndo is the statement that takes the lock that undo needs, if the table is still there.
+func (s *Step) lockToUndo() string {
+	for _, st := range s.Statements {
+		if st.Lock == nil {
+			continue
+		}
+		lock := *st.Lock
+		lock.Mode = accessExclusive
+		sql := fmt.Sprintf("do $rowfeed$ begin\nif pg_catalog.to_regclass(%s) is not null then\n  %send if;\nend $rowfeed$;\n",
+			literal(lock.Table), lock.statement())
+		if lock.Members > 0 {
+			return bounded(sql)
+		}
+		return sql
+	}
+	return ""
 }
 
 // The files of migration files that belong to no table.
