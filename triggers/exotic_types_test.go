@@ -89,7 +89,7 @@ var exoticTypes = []typeCase{
 		`[{"x":0.5,"at":"2026-11-23T00:00:00+00:00"},null]`, change.JSON},
 	{"public.line", "row(1, 2.5, '2026-11-23 07:00+07', '{a,null}')",
 		`{"pos":1,"price":2.50,"at":"2026-11-23T00:00:00+00:00","tags":["a",null]}`, change.JSON},
-	{"public.lined", "row(1, 2.5, null, null)::public.lined", `{"pos":1,"price":2.50,"at":null,"tags":null}`, change.JSON},
+	{"public.lined", "row(1, 2.5, null, null)::public.line::public.lined", `{"pos":1,"price":2.50,"at":null,"tags":null}`, change.JSON},
 	{"public.net", "1.5", "1.50", change.Numeric},
 	{"public.flag", "true", "true", change.Bool},
 	{"public.body", `'{"a": [1.0]}'`, `{"a": [1.0]}`, change.JSON},
