@@ -11,7 +11,7 @@ import (
 // customer's own.
 const exoticDDL = `create extension citext; create extension hstore; create extension ltree; create extension isn;
 	create extension cube; create extension intarray;
-	create domain amount as numeric(14,2) check (value >= 0); create domain net as amount not null default 0;
+	create domain amount as numeric(14,2) check (value >= 0); create domain net as amount default 0;
 	create domain flag as boolean; create domain body as jsonb; create domain blob as bytea; create domain ratio as float8;
 	create domain tags as text[]; create domain span as daterange; create domain address as inet; create domain ci as citext;
 	create domain place as point; create domain late as timestamp;
