@@ -89,20 +89,7 @@ func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error)
 const oldest = 140000
 
 func (s *State) read(ctx context.Context, tx pgx.Tx) error {
-	v := &s.server
-	err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int").Scan(&v.number)
-	if err != nil {
-		return err
-	}
-	if v.number < oldest {
-		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
-		return nil
-	}
-	err = tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
-		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
-		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
-		&v.runtimeSuperuser, &v.monetary)
-	if err != nil {
+	if err := s.readServer(ctx, tx); err != nil || s.server.number < oldest {
 		return err
 	}
 	if err := s.readInstallation(ctx, tx); err != nil {
@@ -117,6 +104,23 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 	s.numberChannels()
 	s.checkServer()
 	return nil
+}
+
+// readServer reads what is to know of the server; nothing but its version where that is too old.
+func (s *State) readServer(ctx context.Context, tx pgx.Tx) error {
+	v := &s.server
+	err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int").Scan(&v.number)
+	if err != nil {
+		return err
+	}
+	if v.number < oldest {
+		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
+		return nil
+	}
+	return tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
+		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
+		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
+		&v.runtimeSuperuser, &v.monetary)
 }
 
 // refuse notes what stands in the way of up.
@@ -282,7 +286,7 @@ func (s *State) checkServer() {
 			"grant %s to %s;", v.user, t.owner(), ident(v.user), ident(t.owner()), ident(t.owner()), ident(v.user))
 	}
 	if v.ownerExists && !v.ownerMember {
-		s.refuse("role %s may not act for role %s: grant %s to %s; or connect as a superuser (database.admin_url)",
-			v.user, t.owner(), ident(t.owner()), ident(v.user))
+		s.refuse("role %s may not act for role %s: as a superuser: %s or connect as a superuser (database.admin_url)",
+			v.user, t.owner(), grantRole(v, t.owner(), v.user))
 	}
 }
