@@ -85,7 +85,7 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	if l.admin != nil {
 		admin := http.NewServeMux()
 		admin.Handle("GET /metrics", b.metrics.Handler())
-		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Log: b.log}).Handle(admin)
+		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Tables: b.drift.list, Log: b.log}).Handle(admin)
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
 		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin),
@@ -157,7 +157,8 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// readyz answers 200 when changes reach subscribers, and 503 with each reason why not.
+// readyz answers 200 when changes reach subscribers, and 503 with each reason why not. Warnings say of what they may not,
+// which is no reason to send clients elsewhere.
 func (b *Bridge) readyz(w http.ResponseWriter, _ *http.Request) {
 	reasons := b.reasons()
 	w.Header().Set("Content-Type", "application/json")
@@ -166,9 +167,10 @@ func (b *Bridge) readyz(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(struct {
-		Ready   bool     `json:"ready"`
-		Reasons []string `json:"reasons,omitempty"`
-	}{len(reasons) == 0, reasons})
+		Ready    bool     `json:"ready"`
+		Reasons  []string `json:"reasons,omitempty"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{len(reasons) == 0, reasons, b.drift.warnings()})
 }
 
 // staleSweep is after how long without a sweep a channel is not ready: heartbeats come each second.
