@@ -27,6 +27,7 @@ type State struct {
 	triggers    []installedTrigger
 	granted     bool // the runtime role has what it needs
 	operators   operators
+	noted       bool // the table drift is there
 	refusals    []string
 }
 
@@ -94,6 +95,9 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	if err := s.readOperators(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.readNoted(ctx, tx); err != nil {
 		return err
 	}
 	if err := s.readTables(ctx, tx); err != nil {

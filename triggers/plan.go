@@ -88,6 +88,7 @@ func (p *planner) foundation() {
 	}
 	p.upgrade()
 	p.requests()
+	p.driftTable()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
