@@ -16,7 +16,6 @@ import (
 const (
 	lockNotAvailable = "55P03"
 	deadlockDetected = "40P01"
-	queryCanceled    = "57014"
 	duplicateObject  = "42710"
 	uniqueViolation  = "23505"
 	dependentObjects = "2BP01"
@@ -90,7 +89,7 @@ func (r *runner) round(ctx context.Context, try int) (left []string, err error) 
 			r.progress(fmt.Sprintf("%d/%d %s%s", i+1, len(r.steps), step.What, after(waited)))
 			continue
 		}
-		if !busy(step, err) {
+		if !busy(err) {
 			return nil, fmt.Errorf("%s: %w", step.What, err)
 		}
 		who := holders(ctx, r.conn, step)
@@ -115,14 +114,9 @@ func after(d time.Duration) string {
 }
 
 // busy tells whether a step did not get its lock in time.
-func busy(step *Step, err error) bool {
-	switch code := stateOf(err); code {
-	case lockNotAvailable, deadlockDetected:
-		return true
-	case queryCanceled: // of a tree by statement_timeout; else by somebody who wants this to stop
-		return strings.Contains(step.SQL, treeTimeout)
-	}
-	return false
+func busy(err error) bool {
+	code := stateOf(err)
+	return code == lockNotAvailable || code == deadlockDetected
 }
 
 // madeMeanwhile tells that an up in another database of the cluster was faster to make the role.

@@ -111,7 +111,7 @@ func (p *planner) dropSchema() string {
 		fmt.Fprintf(&b, "drop function %s;\n", signature(schema, name))
 	}
 	fmt.Fprintf(&b, "drop view if exists %s;\n", ident(schema, "change"))
-	fmt.Fprintf(&b, "drop table if exists %s, %s;\n", ident(schema, "answer"), ident(schema, "request"))
+	fmt.Fprintf(&b, "drop table if exists %s, %s, %s;\n", ident(schema, "answer"), ident(schema, "request"), ident(schema, "drift"))
 	for _, name := range readable[:len(readable)-1] {
 		fmt.Fprintf(&b, "drop table if exists %s;\n", ident(schema, name))
 	}

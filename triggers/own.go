@@ -31,7 +31,7 @@ type ownRelation struct{ name, kind, owner string }
 // ownKinds are the tables, views and indexes that have to be there.
 var ownKinds = map[string]string{
 	"installation": "r", "channel": "r", "capture": "r", "change_0": "r", "change_1": "r", "change_2": "r", "change": "v",
-	"request": "r", "answer": "r", "change_0_channel_xid": "i", "change_1_channel_xid": "i", "change_2_channel_xid": "i",
+	"request": "r", "answer": "r", "drift": "r", "change_0_channel_xid": "i", "change_1_channel_xid": "i", "change_2_channel_xid": "i",
 }
 
 // readOwn reads the roles and what is in the schema.
@@ -71,9 +71,9 @@ func (s *State) lost() []string {
 	}
 	var list []string
 	for name, kind := range ownKinds {
-		made := name == "request" || name == "answer"
+		made := name == "drift" || (name == "request" || name == "answer") && !s.operators.tables
 		there := slices.ContainsFunc(s.own.relations, func(r ownRelation) bool { return r.name == name && r.kind == kind })
-		if !there && !(made && !s.operators.tables) {
+		if !there && !made {
 			list = append(list, map[string]string{"r": "table ", "v": "view ", "i": "index "}[kind]+name)
 		}
 	}

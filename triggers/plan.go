@@ -85,6 +85,7 @@ func (p *planner) foundation() {
 	}
 	p.upgrade()
 	p.requests()
+	p.driftTable()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql, undo string
 		for _, f := range t.helpers() {
@@ -114,19 +115,18 @@ func (p *planner) foundation() {
 // in another one, it is made unless it is there.
 func (p *planner) createRole(name, what string, join bool) {
 	sql := fmt.Sprintf("create role %s nologin;\ncomment on role %s is %s;\n", ident(name), ident(name), literal(roleMark))
-	member := fmt.Sprintf("grant %s to current_user;\n", ident(name))
 	switch {
 	case p.portable:
-		if p.target.operator() == name {
-			member = ""
-		} else {
-			member = fmt.Sprintf("if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then\n%send if;\n",
-				member)
+		if name == p.target.owner() {
+			member := "grant " + ident(name) + " to current_user"
+			sql += fmt.Sprintf("if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then\n"+
+				"execute %s || case when pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= %d\n"+
+				"  then ' with inherit true, set true' else '' end;\nend if;\n", literal(member), inheritOption)
 		}
-		sql = fmt.Sprintf("do $rowfeed$ begin\nif not exists (select from pg_catalog.pg_roles r where r.rolname = %s) then\n%s%send if;\n"+
-			"end $rowfeed$;\n", literal(name), sql, member)
+		sql = fmt.Sprintf("do $rowfeed$ begin\nif not exists (select from pg_catalog.pg_roles r where r.rolname = %s) then\n%send if;\n"+
+			"end $rowfeed$;\n", literal(name), sql)
 	case join:
-		sql += member
+		sql += grantRole(&p.server, name, p.server.user) + "\n"
 	}
 	p.step("create role "+name+", "+what, sql, "")
 }
@@ -229,18 +229,15 @@ func (p *planner) grants() {
 	if !p.grantsNeeded() || p.granted {
 		return
 	}
-	schema, role := p.target.Schema, ident(p.target.RuntimeRole)
-	tables := make([]string, len(readable))
-	for i, name := range readable {
-		tables[i] = ident(schema, name)
+	give := runtimeGrants(p.target.Schema, ident(p.target.RuntimeRole))
+	p.step("let role "+p.target.RuntimeRole+" read the outbox", p.asOwner(strings.Join(give, "\n")+"\n"), p.asOwner(revoked(give)))
+}
+
+// revoked takes grants back.
+func revoked(grants []string) (sql string) {
+	for _, g := range grants {
+		to := strings.LastIndex(g, " to ")
+		sql += "revoke " + strings.TrimPrefix(g[:to], "grant ") + " from " + g[to+len(" to "):] + "\n"
 	}
-	functions := make([]string, len(helperNames))
-	for i, name := range helperNames {
-		functions[i] = signature(schema, name)
-	}
-	give := func(verb, to string) string {
-		return p.asOwner(fmt.Sprintf("%s usage on schema %s %s %s;\n%s select on %s %s %s;\n%s execute on function %s %s %s;\n",
-			verb, ident(schema), to, role, verb, strings.Join(tables, ", "), to, role, verb, strings.Join(functions, ", "), to, role))
-	}
-	p.step("let role "+p.target.RuntimeRole+" read the outbox", give("grant", "to"), give("revoke", "from"))
+	return sql
 }

@@ -49,7 +49,7 @@ func (p *planner) dropTriggers(chosen func(*installedTrigger) bool) {
 		}
 		table := ident(g.schema, g.table)
 		clones := p.clones(g)
-		step.addLocking(Lock{Mode: accessExclusive, Table: table, Members: len(clones)}, dropTrigger(g.name, table))
+		step.addLocking(Lock{Mode: accessExclusive, Table: table, Partitions: tablesOf(clones)}, dropTrigger(g.name, table))
 		step.undo += g.definition + ";\n" + g.enable()
 		for _, c := range clones {
 			step.oids = append(step.oids, c.oid)
@@ -68,6 +68,15 @@ func (s *State) clones(of *installedTrigger) []*installedTrigger {
 		if g := &s.triggers[i]; g.parent == of.id {
 			list = append(append(list, g), s.clones(g)...)
 		}
+	}
+	return list
+}
+
+// tablesOf are the tables that triggers are on, quoted.
+func tablesOf(triggers []*installedTrigger) []string {
+	var list []string
+	for _, g := range triggers {
+		list = append(list, ident(g.schema, g.table))
 	}
 	return list
 }

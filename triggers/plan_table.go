@@ -159,17 +159,17 @@ func (s *State) units(t *table) [][]*expected {
 func (p *planner) triggerSQL(step *Step, t *table, unit []*expected) {
 	function := functionName(t.want.schema, t.want.name)
 	again := unit[0].member.oid == t.oid && p.again(t, p.expect(t))
-	partitions := 0
+	var partitions []string
 	for _, m := range t.members[1:] {
 		if m.partition && again {
-			partitions++
+			partitions = append(partitions, ident(m.schema, m.name))
 		}
 	}
 	remake := func(e *expected) bool { return again && (e == unit[0] || e.clone) }
 	for _, e := range unit { // a trigger of its own where a clone has to be
 		if e.clone && again && e.found != nil && !e.found.clone {
 			table := ident(e.member.schema, e.member.name)
-			step.addLocking(Lock{Mode: accessExclusive, Table: ident(t.want.schema, t.want.name), Members: partitions},
+			step.addLocking(Lock{Mode: accessExclusive, Table: ident(t.want.schema, t.want.name), Partitions: partitions},
 				dropTrigger(e.name, table))
 		}
 	}
@@ -182,7 +182,7 @@ func (p *planner) triggerSQL(step *Step, t *table, unit []*expected) {
 		root := i == 0 && again
 		lock := Lock{Mode: shareRowExclusive, Table: ident(e.member.schema, e.member.name)}
 		if root {
-			lock.Members = partitions
+			lock.Partitions = partitions
 		}
 		step.oids = append(step.oids, e.member.oid)
 		anew := !e.clone && (root || wrong != "disabled")
@@ -210,7 +210,7 @@ func (p *planner) dropDoubles(step *Step, unit []*expected) {
 		for _, g := range p.doubles(e.member.oid) {
 			clones := p.clones(g)
 			table := ident(g.schema, g.table)
-			step.addLocking(Lock{Mode: accessExclusive, Table: table, Members: len(clones)}, dropTrigger(g.name, table))
+			step.addLocking(Lock{Mode: accessExclusive, Table: table, Partitions: tablesOf(clones)}, dropTrigger(g.name, table))
 			step.oids = append(step.oids, g.oid)
 			step.undo += g.definition + ";\n" + g.enable()
 		}

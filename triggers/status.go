@@ -86,9 +86,6 @@ func (s *State) tableStatus(t *table) TableStatus {
 			state = Outdated
 		}
 		on := ident(e.member.schema, e.member.name)
-		if e.member.partition {
-			on = "partition " + on
-		}
 		note(state, fmt.Sprintf("trigger %s on %s is %s", e.name, on, e.how(wrong)))
 	}
 	for _, m := range t.members {
@@ -221,6 +218,9 @@ func (s *State) Off() []string {
 		list = append(list, "role "+s.target.operator()+" is missing")
 	} else if s.roles.operator.exists && !s.operators.granted {
 		list = append(list, "role "+s.target.operator()+" may not ask")
+	}
+	if !s.noted {
+		list = append(list, "the table drift is missing")
 	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",

@@ -27,9 +27,9 @@ type Statement struct {
 
 // Lock is a lock on a table of the ERP.
 type Lock struct {
-	Mode    string // as the manual's chapter 13.3.1 names it, in small letters
-	Table   string // quoted, with its schema
-	Members int    // partitions that are locked with it
+	Mode       string   // as the manual's chapter 13.3.1 names it, in small letters
+	Table      string   // quoted, with its schema
+	Partitions []string // that are locked with it, likewise
 }
 
 // The modes that are needed.
@@ -41,11 +41,6 @@ const (
 // LockTimeout is how long a step waits for a lock, and so the longest that a write of the ERP can wait for a step that
 // waits. It is tried again then.
 const LockTimeout = "2s"
-
-// treeTimeout is that of a table with its partitions. Several locks can be part of a deadlock, which PostgreSQL ends by
-// cancelling one of those in it, after deadlock_timeout (1 s by default): who gives up before that is never the reason
-// that somebody else is cancelled.
-const treeTimeout = "500ms"
 
 // Preamble begins each step's transaction. Nobody else's functions or operators get between us and the catalog.
 const Preamble = "set local lock_timeout = '" + LockTimeout + "';\nset local search_path = pg_catalog, pg_temp;\n"
@@ -60,29 +55,21 @@ func (l *Lock) Waits() string {
 	return "writes"
 }
 
-// AtMost is how long the lock is waited for, and so how long others can wait behind it.
-func (l *Lock) AtMost() string {
-	if l.Members > 0 {
-		return treeTimeout
-	}
-	return LockTimeout
-}
-
 // String says what is locked, who waits, and for how long at most.
 func (l *Lock) String() string {
 	on := l.Table
-	switch {
-	case l.Members == 1:
+	switch n := len(l.Partitions); {
+	case n == 1:
 		on += " and its partition"
-	case l.Members > 1:
-		on += fmt.Sprintf(" and its %d partitions", l.Members)
+	case n > 1:
+		on += fmt.Sprintf(" and its %d partitions", n)
 	}
 	goOn := "reads go on, "
 	if l.Mode == accessExclusive {
 		goOn = ""
 	}
 	return fmt.Sprintf("%s on %s: %s%s wait, at most %s for the lock, then some milliseconds until commit", l.Mode, on, goOn,
-		l.Waits(), l.AtMost())
+		l.Waits(), LockTimeout)
 }
 
 // add appends statements that take no lock on a table of the ERP.
@@ -108,8 +95,8 @@ func (s *Step) lockFirst() {
 		if first < 0 {
 			first, strongest = i, *st.Lock
 		}
-		if st.Lock.Members > strongest.Members {
-			strongest.Table, strongest.Members = st.Lock.Table, st.Lock.Members
+		if len(st.Lock.Partitions) > len(strongest.Partitions) {
+			strongest.Table, strongest.Partitions = st.Lock.Table, st.Lock.Partitions
 		}
 		if st.Lock.Mode == accessExclusive {
 			strongest.Mode = accessExclusive
@@ -123,25 +110,12 @@ func (s *Step) lockFirst() {
 	s.Lock = strongest.String()
 }
 
-// sql is the statement that takes the lock, with the partitions' or without.
+// sql is what takes the lock, with the partitions' or without.
 func (l *Lock) sql() string {
-	if l.Members == 0 {
-		return l.statement()
+	if len(l.Partitions) > 0 {
+		return lockTogether(append([]string{l.Table}, l.Partitions...), l.Mode == accessExclusive)
 	}
-	return bounded(l.statement())
-}
-
-func (l *Lock) statement() string {
-	only := ""
-	if l.Members == 0 {
-		only = "only "
-	}
-	return fmt.Sprintf("lock table %s%s in %s mode;\n", only, l.Table, l.Mode)
-}
-
-// bounded gives a statement that takes several locks its time.
-func bounded(sql string) string {
-	return "set local statement_timeout = '" + treeTimeout + "';\n" + sql + "set local statement_timeout to default;\n"
+	return fmt.Sprintf("lock table only %s in %s mode;\n", l.Table, l.Mode)
 }
 
 // lockToUndo is the statement that takes the lock that undo needs, if the table is still there.
@@ -150,14 +124,10 @@ func (s *Step) lockToUndo() string {
 		if st.Lock == nil {
 			continue
 		}
-		lock := *st.Lock
-		lock.Mode = accessExclusive
-		sql := fmt.Sprintf("do $rowfeed$ begin\nif pg_catalog.to_regclass(%s) is not null then\n  %send if;\nend $rowfeed$;\n",
-			literal(lock.Table), lock.statement())
-		if lock.Members > 0 {
-			return bounded(sql)
-		}
-		return sql
+		// Partitions come and go: those of the day when it is taken back.
+		return fmt.Sprintf("set local lock_timeout = '%dms';\ndo $rowfeed$ begin\nif pg_catalog.to_regclass(%s) is not null then\n"+
+			"  lock table %s in %s mode;\nend if;\nend $rowfeed$;\nset local lock_timeout = '%s';\n", patience.Milliseconds(),
+			literal(st.Lock.Table), st.Lock.Table, accessExclusive, LockTimeout)
 	}
 	return ""
 }

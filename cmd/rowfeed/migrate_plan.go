@@ -33,12 +33,16 @@ func newPlanCommand(env *environment) *cobra.Command {
 			return migratePlan(ctx, env, conn, target, flags)
 		})
 	formatFlag(cmd, &flags.format, "text", "json", "sql")
+	cmd.Flags().BoolVar(&flags.roles, "roles", false, "print the roles and what each needs instead")
 	return cmd
 }
 
 func migratePlan(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target, flags planFlags) error {
 	if err := knownFormat(flags.format, "text", "json", "sql"); err != nil {
 		return err
+	}
+	if flags.roles {
+		return migrateRoles(ctx, env, conn, target, flags.format == "json")
 	}
 	state, err := inspect(ctx, conn, target)
 	if err != nil {
@@ -108,7 +112,8 @@ func newPlanReport(state *triggers.State) *planReport {
 		for _, st := range step.Statements {
 			line := planStatement{SQL: st.SQL}
 			if l := st.Lock; l != nil {
-				line.Lock = &planLock{Mode: l.Mode, Table: l.Table, Partitions: l.Members, Waits: l.Waits(), AtMost: l.AtMost()}
+				line.Lock = &planLock{Mode: l.Mode, Table: l.Table, Partitions: len(l.Partitions), Waits: l.Waits(),
+					AtMost: triggers.LockTimeout}
 			}
 			s.Statements = append(s.Statements, line)
 		}
