@@ -115,7 +115,7 @@ func TestDownAllOrNothing(t *testing.T) {
 	t.Parallel()
 	b := installed(t, ordersDDL, want("orders", "status"))
 	schema := ident(b.target.Schema)
-	for make, drop := range map[string]string{
+	for create, drop := range map[string]string{
 		"create view mine as select * from " + schema + ".change":                  "drop view mine",
 		"create table " + schema + ".theirs (i int)":                               "drop table " + schema + ".theirs",
 		"create table mine (c " + schema + ".capture)":                             "drop table mine",
@@ -124,13 +124,13 @@ func TestDownAllOrNothing(t *testing.T) {
 		"create function mine() returns uuid return " + schema + ".ask('a', '{}')": "drop function mine()",
 		"create type " + schema + ".mood as enum ('a')":                            "drop type " + schema + ".mood",
 	} {
-		b.exec(make)
+		b.exec(create)
 		err := Down(t.Context(), b.conn, b.target.Schema, func(string) {})
 		if err == nil || !strings.Contains(err.Error(), "nothing was removed") {
-			t.Errorf("%s: down: %v", make, err)
+			t.Errorf("%s: down: %v", create, err)
 		}
 		if s := b.inspect(); !s.Clean() || len(s.Off()) > 0 {
-			t.Errorf("%s: after down: %+v %q", make, s.Status(), s.Off())
+			t.Errorf("%s: after down: %+v %q", create, s.Status(), s.Off())
 		}
 		b.exec(drop)
 	}
