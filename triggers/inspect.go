@@ -33,7 +33,8 @@ type State struct {
 
 // server is what is to know of the server, the database and who we are in it.
 type server struct {
-	number                              int // 150004
+	refused                             bool // too old: nothing else is known of it
+	number                              int  // 150004
 	version                             string
 	standby                             bool
 	user, database                      string
@@ -86,20 +87,14 @@ func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error)
 	return s, nil
 }
 
-// oldest is the first version of the server that has all that is needed.
-const oldest = 140000
-
 func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 	v := &s.server
-	err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int").Scan(&v.number)
-	if err != nil {
-		return err
-	}
-	if v.number < oldest {
-		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
+	if err := change.CheckServer(tx.Conn().PgConn().ParameterStatus("server_version")); err != nil {
+		s.server.refused = true
+		s.refuse("%v", err)
 		return nil
 	}
-	err = tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
+	err := tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
 		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
 		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
 		&v.runtimeSuperuser, &v.monetary)

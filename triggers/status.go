@@ -103,7 +103,7 @@ func versionDifference(have, want *capture) string {
 // Empty when all is well. It asks for no right to install.
 func (s *State) Drifted() []string {
 	var list []string
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
@@ -124,7 +124,7 @@ func (s *State) Clean() bool {
 
 // Off says, in a line each, what is not as it should be beside the tables: schema, helpers, channels, rights.
 func (s *State) Off() []string {
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
