@@ -40,6 +40,7 @@ func (s *State) Plan() []Step {
 	for _, t := range s.tables {
 		if t.usable() {
 			p.watch(t)
+			p.letAttach(t)
 		}
 	}
 	p.unused()

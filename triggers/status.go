@@ -66,6 +66,10 @@ func (s *State) tableStatus(t *table) TableStatus {
 	if d := s.difference(c.function); d != "" && !fresh {
 		note(Outdated, "function "+c.function.name+" "+d)
 	}
+	for _, role := range t.uncalled {
+		note(Outdated, fmt.Sprintf("role %s may not execute function %s: attaching a partition, or making one, would fail", role,
+			c.function.name))
+	}
 	for i, e := range s.expect(t) {
 		wrong := e.wrong(c.function.name)
 		if wrong == "" {
