@@ -55,18 +55,19 @@ type channel struct {
 type Option func(*options)
 
 type options struct {
-	feed source.Options
-	look time.Duration
+	history int
+	look    time.Duration
+	tempo   source.Tempo
 }
 
 // WithHistory has each channel keep so many bytes of recent changes in memory, instead of 64 MiB.
-func WithHistory(bytes int) Option { return func(o *options) { o.feed.History = bytes } }
+func WithHistory(bytes int) Option { return func(o *options) { o.history = bytes } }
 
 // WithDriftCheck has it look for changes of the watched tables' schema about so often, instead of each 15 s.
 func WithDriftCheck(every time.Duration) Option { return func(o *options) { o.look = every } }
 
 // WithTempo has channels become busy, and quiet again, at other rates.
-func WithTempo(t source.Tempo) Option { return func(o *options) { o.feed.Tempo = t } }
+func WithTempo(t source.Tempo) Option { return func(o *options) { o.tempo = t } }
 
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
 func New(cfg *config.Config, log *zap.Logger, set ...Option) (*Bridge, error) {
@@ -93,11 +94,12 @@ func New(cfg *config.Config, log *zap.Logger, set ...Option) (*Bridge, error) {
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
 		c.carry = &carrier{channel: c, log: log, metrics: b.metrics, drifted: b.drift.ring}
-		feed := o.feed
-		feed.Connect, feed.Notify = b.dedicated("rowfeed "+name), b.notify
-		feed.Schema, feed.Channel, feed.Wake = cfg.Database.Schema, name, cfg.Channels[name].Wake
-		feed.Handler, feed.Log = c.carry, log
-		c.feed = source.New(feed)
+		c.feed = source.New(source.Options{
+			Connect: b.dedicated("rowfeed " + name),
+			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,
+			Handler: c.carry, History: o.history, Tempo: o.tempo,
+			Log: log,
+		})
 		c.outbox = source.NewOutbox(c.feed)
 		b.channels = append(b.channels, c)
 		fields := map[string]map[string]bool{"": rules.Fields("")}
