@@ -18,6 +18,7 @@ for version in "$@"; do
   echo "== PostgreSQL $version"
   # shellcheck disable=SC2086 # several packages
   ROWFEED_PGVERSION=$version go test -count=1 $packages
+  ROWFEED_PGVERSION=$version go test -count=1 -run '^TestScenarios$/^(migrate|stalled|queue)$' ./test/soak
 done
 echo "== PostgreSQL $too_old"
 ROWFEED_PGVERSION=$too_old go test -count=1 -run '^TestServerVersion$' ./cmd/rowfeed

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -19,11 +19,18 @@ import (
 
 // queueServer finds a server whose queue of notifications can be made small: before version 17 it holds 8 GB.
 func queueServer(ctx context.Context) (string, error) {
-	if os.Getenv(pgserver.VersionEnv) != "" || os.Getenv(pgserver.BinEnv) != "" {
-		return pgserver.Find(ctx)
+	dir, err := pgserver.Find(ctx)
+	if err != nil {
+		return "", err
 	}
-	return pgserver.FindVersion(ctx, "17")
+	if major, err := pgserver.Major(ctx, dir); err != nil || major >= smallQueue {
+		return dir, err
+	}
+	return pgserver.FindVersion(ctx, strconv.Itoa(smallQueue))
 }
+
+// smallQueue is the first version with the setting max_notify_queue_pages.
+const smallQueue = 17
 
 // queueing stops a bridge, so that its sessions hear nothing any more, and fills the server's queue of notifications with
 // a flood, as any login may: the ERP's commits go on, above half of the queue and when it is full, where a NOTIFY fails.
