@@ -79,7 +79,7 @@ func (p *planner) foundation() {
 	if !v.ownerExists {
 		sql := "create role " + ident(t.owner()) + " nologin;\n"
 		if !v.superuser {
-			sql += "grant " + ident(t.owner()) + " to current_user;\n"
+			sql += grantRole(v, t.owner(), v.user) + "\n"
 		}
 		p.step("create role "+t.owner()+", which owns what rowfeed writes", noLock, "", sql)
 	}
@@ -88,6 +88,7 @@ func (p *planner) foundation() {
 	}
 	p.upgrade()
 	p.requests()
+	p.driftTable()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
@@ -373,16 +374,6 @@ func (p *planner) grants() {
 	if !p.grantsNeeded() || p.granted {
 		return
 	}
-	schema, role := p.target.Schema, ident(p.target.RuntimeRole)
-	tables := make([]string, len(readable))
-	for i, name := range readable {
-		tables[i] = ident(schema, name)
-	}
-	functions := make([]string, len(helperNames))
-	for i, name := range helperNames {
-		functions[i] = signature(schema, name)
-	}
-	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "", p.asOwner(
-		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s to %s;\n",
-			ident(schema), role, strings.Join(tables, ", "), role, strings.Join(functions, ", "), role)))
+	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "",
+		p.asOwner(strings.Join(runtimeGrants(p.target.Schema, ident(p.target.RuntimeRole)), "\n")+"\n"))
 }
