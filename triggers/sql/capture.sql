@@ -5,14 +5,17 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   v_slot pg_catalog.int8;
+  v_open pg_catalog.bool := false;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
-    -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-    -- converted makes the change a resync ('r') and never an error of the ERP's statement.
-    begin
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  begin
+    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
+    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
       if TG_OP operator(pg_catalog.=) 'UPDATE' then
         v_op := 'u';
 {{- if .Image}}
@@ -48,11 +51,14 @@ begin
         v_new := null;
       end if;
 {{- end}}
-    exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-      v_op := 'r';
-      v_old := null;
-      v_new := null;
-    end;
+    end if;
+  exception when others or assert_failure then -- "others" are all but that and a cancelled statement
+    v_op := 'r';
+    v_old := null;
+    v_new := null;
+  end;
+  if not v_open then
+    return null; -- somebody has altered the outbox: that is not the ERP's trouble, and status tells of it
   end if;
   v_slot := {{.SlotAt "v_at"}};
 {{- range $channel := .Channels}}
