@@ -103,7 +103,7 @@ func versionDifference(have, want *capture) string {
 // Empty when all is well. It asks for no right to install.
 func (s *State) Drifted() []string {
 	var list []string
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
@@ -124,7 +124,7 @@ func (s *State) Clean() bool {
 
 // Off says, in a line each, what is not as it should be beside the tables: schema, helpers, channels, rights.
 func (s *State) Off() []string {
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
@@ -154,6 +154,9 @@ func (s *State) Off() []string {
 		list = append(list, "the tables request and answer are missing")
 	} else if s.operators.role && !s.operators.granted {
 		list = append(list, "role "+s.target.operator()+" may not ask")
+	}
+	if !s.noted {
+		list = append(list, "the table drift is missing")
 	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",

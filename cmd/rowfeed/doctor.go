@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nalar.internal/rowfeed/bridge"
+	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/config"
 )
 
@@ -145,6 +146,11 @@ func (x *examination) examine(ctx context.Context) []finding {
 	defer closing()
 	if err != nil {
 		f := fail(oneLine(err.Error()), "make it reachable; the queries and tables were not looked at")
+		f.Check = "database"
+		return append(all, f)
+	}
+	if err := change.CheckServer(x.admin.PgConn().ParameterStatus("server_version")); err != nil {
+		f := fail(err.Error(), "upgrade the server; the queries and tables were not looked at")
 		f.Check = "database"
 		return append(all, f)
 	}

@@ -37,29 +37,21 @@ func newMigrateCommand(env *environment) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	verbs := []struct {
-		name, short, long string
-		run               func(context.Context, *environment, *pgx.Conn, triggers.Target) error
-	}{
-		{"plan", "Print the SQL that up would run, and the locks that it takes", "plan changes nothing. Its output can be " +
-			"run with psql as it is. The exit code is 2 when there is something to do, else 0.", migratePlan},
-		{"up", "Install what is missing, replace what differs, drop what no rule needs", migrateLong, migrateUp},
-		{"down", "Remove triggers, schema and owner role: the database is as it was",
-			"down drops rowfeed's triggers table by table, then its schema with the outbox, then the owner role. What " +
-				"subscribers could still have resumed from is gone.", migrateDown},
-		{"status", "Compare the database with the configuration, table by table",
-			"status changes nothing. The exit code is 2 when anything is not as it should be, else 0.", migrateStatus},
-	}
-	for _, v := range verbs {
-		cmd.AddCommand(&cobra.Command{Use: v.name, Short: v.short, Long: v.long, Args: noArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return env.migrate(cmd.Context(), v.run) }})
-	}
+	cmd.AddCommand(newPlanCommand(env), newUpCommand(env), newDownCommand(env), newStatusCommand(env))
 	return cmd
 }
 
+// migrateVerb is what a verb of migrate does, once connected.
+type migrateVerb func(context.Context, *environment, *pgx.Conn, triggers.Target) error
+
+// newMigrateVerb makes the command of a verb, without its flags.
+func newMigrateVerb(env *environment, name, short, long string, run migrateVerb) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Long: long, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return env.migrate(cmd.Context(), run) }}
+}
+
 // migrate connects to the database that the configuration names and runs a verb there.
-func (e *environment) migrate(ctx context.Context,
-	verb func(context.Context, *environment, *pgx.Conn, triggers.Target) error) error {
+func (e *environment) migrate(ctx context.Context, verb migrateVerb) error {
 	cfg, err := e.config("database", "channels")
 	if err != nil {
 		return err
@@ -102,80 +94,4 @@ func userOf(url string) (string, error) {
 		return "", errors.New("parse database.url: write it as postgres://user@host:5432/database")
 	}
 	return cfg.User, nil
-}
-
-func migratePlan(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
-	state, err := triggers.Inspect(ctx, conn, target)
-	if err != nil {
-		return err
-	}
-	if err := state.Err(); err != nil {
-		return err
-	}
-	steps := state.Plan()
-	if len(steps) == 0 {
-		_, err := fmt.Fprintln(env.stdout, "-- nothing to do: the database is as the configuration wants it")
-		return err
-	}
-	for _, step := range steps {
-		fmt.Fprintf(env.stdout, "-- %s\n-- lock: %s\nbegin;\n%s%scommit;\n\n", oneLine(step.What),
-			oneLine(step.Lock), triggers.Preamble, step.SQL)
-	}
-	return somethingToDo
-}
-
-// oneLine keeps a name with a line break from ending the comment that it stands in.
-func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }
-
-// progress prints a line for each step.
-func (e *environment) progress() (print func(string), count *int) {
-	count = new(int)
-	return func(line string) {
-		*count++
-		fmt.Fprintln(e.stdout, oneLine(line))
-	}, count
-}
-
-func migrateUp(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
-	progress, count := env.progress()
-	if err := triggers.Up(ctx, conn, target, progress); err != nil {
-		return err
-	}
-	if *count == 0 {
-		progress("nothing to do: the database is as the configuration wants it")
-	}
-	return nil
-}
-
-func migrateDown(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
-	progress, count := env.progress()
-	if err := triggers.Down(ctx, conn, target.Schema, progress); err != nil {
-		return err
-	}
-	if *count == 0 {
-		progress("nothing to do: schema " + target.Schema + " is not installed")
-	}
-	return nil
-}
-
-func migrateStatus(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
-	state, err := triggers.Inspect(ctx, conn, target)
-	if err != nil {
-		return err
-	}
-	for _, t := range state.Status() {
-		fmt.Fprintf(env.stdout, "%-9s  %s\n", t.State, oneLine(t.Table))
-		for _, p := range t.Problems {
-			fmt.Fprintf(env.stdout, "           %s\n", oneLine(p))
-		}
-	}
-	off := state.Off()
-	for _, line := range off {
-		fmt.Fprintln(env.stdout, oneLine(line))
-	}
-	if len(off) > 0 || !state.Clean() {
-		fmt.Fprintln(env.stdout, "run `rowfeed migrate plan` to see what would make it right")
-		return somethingToDo
-	}
-	return nil
 }

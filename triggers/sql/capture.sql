@@ -48,7 +48,7 @@ begin
         v_new := null;
       end if;
 {{- end}}
-    exception when others then
+    exception when others or assert_failure then -- "others" are all but that and a cancelled statement
       v_op := 'r';
       v_old := null;
       v_new := null;
