@@ -16,6 +16,8 @@ import (
 	"nalar.internal/rowfeed/bridge/source"
 	"nalar.internal/rowfeed/test/fault"
 	"nalar.internal/rowfeed/test/measure"
+	"nalar.internal/rowfeed/test/pgserver"
+	"nalar.internal/rowfeed/test/pgtest"
 	"nalar.internal/rowfeed/test/rig"
 )
 
@@ -305,7 +307,8 @@ func TestLeaderSilent(t *testing.T) {
 	p.Resume(t)
 	stop()
 	c.settled()
-	t.Logf("p99 of the other node while the leader was silent: %.0f ms, at most %.0f ms", measure.Quantile(took, 0.99), measure.Quantile(took, 1))
+	t.Logf("p99 of the other node while the leader was silent: %.0f ms, at most %.0f ms",
+		measure.Quantile(took, 0.99), measure.Quantile(took, 1))
 }
 
 // through has connections go by a proxy.
@@ -397,4 +400,46 @@ func TestForeignHolder(t *testing.T) {
 		t.Errorf("the median change came after %.0f ms", late)
 	}
 	t.Logf("median %.0f ms while a stranger holds the lock", late)
+}
+
+// The queue of notifications is over half full, since a session listens and stays in a transaction. Commits go on without
+// NOTIFY, and changes are not left to the heartbeat; when the queue is empty commits notify again.
+func TestQueueHalfFull(t *testing.T) {
+	t.Parallel()
+	const pages = 64 // the least that there can be, in the first version where it can be set
+	bin, err := pgserver.FindVersion(t.Context(), "17")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := pgtest.NewIn(t, pgtest.StartServer(t, pgserver.Options{
+		BinDir: bin, Settings: map[string]string{"max_notify_queue_pages": fmt.Sprint(pages)},
+	}))
+	c := newCrew(t, rig.PrepareOn(t, db, table, channels("auto")), 1, nil)
+	w := c.nodes[0]
+	writer, idle, flood := c.Conn(t), c.Conn(t), c.Conn(t)
+	exec(t, idle, `listen anything`)
+	exec(t, idle, `begin`)
+	exec(t, flood, fmt.Sprintf(`select pg_notify('flood', repeat('x', 7900) || i) from generate_series(1, %d) i`, pages*6/10))
+	w.await(t, func() bool { return w.feed.Stats.QueueUsage() > source.HalfFull })
+	w.awaitMode(t, source.Silenced)
+	begun := w.feed.Stats.Wakeups.Load()
+	w.times()
+	for range 500 { // many more than the queue has room for, were each to notify
+		c.write(writer, 90)
+	}
+	c.settled()
+	late := measure.Median(w.times())
+	if n := w.feed.Stats.Wakeups.Load() - begun; n > 10 {
+		t.Errorf("%d wake-ups while the queue is over half full", n)
+	}
+	exec(t, idle, `commit`)
+	exec(t, idle, `unlisten *`)
+	w.awaitMode(t, source.Quiet)
+	ear := c.listen()
+	c.write(writer, 90)
+	c.settled()
+	if n := ear.heard(); n != 1 || w.feed.Stats.Missed.Load() > 0 {
+		t.Errorf("%d notifications when the queue is empty again, %d missed", n, w.feed.Stats.Missed.Load())
+	}
+	t.Logf("median %.0f ms while the queue is over half full", late)
 }

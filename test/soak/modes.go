@@ -140,7 +140,8 @@ func modes(ctx context.Context, s *stage, times int) ([]figure, []string, error)
 		return nil, nil, err
 	}
 	for _, c := range crossings {
-		if err := s.exec(ctx, database, fmt.Sprintf("insert into %s select %s from generate_series(1, %d) i", c.table, c.row, modeRows)); err != nil {
+		fill := fmt.Sprintf("insert into %s select %s from generate_series(1, %d) i", c.table, c.row, modeRows)
+		if err := s.exec(ctx, database, fill); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -188,8 +189,8 @@ func modeFigures(all []*crossing, took time.Duration) ([]figure, []string, error
 		{name: name + "that p99 while busy", values: []float64{busy}, unit: "ms", bar: none},
 		{name: name + "and while quiet", values: []float64{quiet}, unit: "ms", bar: none},
 	}
-	note := fmt.Sprintf("%s%.0f s; %d changes handed on; %d rings for other nodes, %d tries of the lock, %d notifications missed; timed: %d and %d.",
-		name, took.Seconds(), changes, rings, tries, missed, len(took99[0]), len(took99[1]))
+	note := fmt.Sprintf("%s%.0f s; %d changes handed on; %d rings for other nodes, %d tries of the lock, %d notifications missed; "+
+		"timed: %d and %d.", name, took.Seconds(), changes, rings, tries, missed, len(took99[0]), len(took99[1]))
 	return figures, []string{note}, nil
 }
 
