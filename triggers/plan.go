@@ -27,6 +27,7 @@ func (p *planner) plan() []Step {
 	for _, t := range p.tables {
 		if t.usable() {
 			p.watch(t)
+			p.letAttach(t)
 		}
 	}
 	p.unused()
@@ -86,6 +87,7 @@ func (p *planner) foundation() {
 	p.upgrade()
 	p.requests()
 	p.driftTable()
+	p.letWrite()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql, undo string
 		for _, f := range t.helpers() {

@@ -76,6 +76,13 @@ func (s *State) tableStatus(t *table) TableStatus {
 	if d := s.difference(c.function); d != "" && !fresh {
 		note(Outdated, "function "+c.function.name+" "+d)
 	}
+	if !s.writes {
+		note(Outdated, "role "+s.target.owner()+" may not write the outbox: nothing is captured")
+	}
+	for _, role := range t.uncalled {
+		note(Outdated, fmt.Sprintf("role %s may not execute function %s: attaching a partition, or making one, would fail", role,
+			c.function.name))
+	}
 	for i, e := range s.expect(t) {
 		wrong := e.wrong(c.function.name)
 		if wrong == "" {
@@ -211,6 +218,10 @@ func (s *State) Off() []string {
 		if c.fresh {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
+	}
+	for _, name := range s.harmed {
+		list = append(list, fmt.Sprintf("outbox table %s.%s was dropped or altered, so that nothing is captured: undo that, or run "+
+			"`rowfeed migrate down` and `rowfeed migrate up`", s.target.Schema, name))
 	}
 	if !s.operators.tables {
 		list = append(list, "the tables request and answer are missing")
