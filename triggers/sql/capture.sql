@@ -6,6 +6,7 @@ declare
   v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   v_slot pg_catalog.int8;
   v_open pg_catalog.bool := false;
+  v_gone pg_catalog.text;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
@@ -24,6 +25,12 @@ begin
         if {{.Guard "NEW"}} then
           v_old := {{.Values "OLD"}};
           v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}}
+              and v_old operator(pg_catalog.<>) v_new then
+            v_op := 'r';
+            v_old := null;
+            v_new := null;
+          end if;
         else
           v_op := 'r';
         end if;
@@ -31,6 +38,10 @@ begin
         v_op := 'i';
         if {{.Guard "NEW"}} then
           v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}} then
+            v_op := 'r';
+            v_new := null;
+          end if;
         else
           v_op := 'r';
         end if;
@@ -51,6 +62,19 @@ begin
         v_new := null;
       end if;
 {{- end}}
+    end if;
+    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
+    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 and TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
+      v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+      if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
+        v_gone := {{.Statement}};
+      end if;
+      if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
+        v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
+        perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
+          then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+      end if;
     end if;
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
     v_op := 'r';
