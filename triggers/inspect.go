@@ -30,6 +30,7 @@ type State struct {
 	harmed      []string // tables of the outbox that captures can't write to
 	operators   operators
 	noted       bool // the table drift is there
+	writes      bool // captures may write the outbox
 	refusals    []string
 }
 
@@ -228,7 +229,7 @@ func (s *State) readOutbox(ctx context.Context, tx pgx.Tx) error {
 	if err != nil || !may {
 		return err
 	}
-	sql := strings.ReplaceAll(query("inspect_outbox"), "{schema}", ident(s.target.Schema))
+	sql := strings.ReplaceAll(query("inspect_writable"), "{schema}", ident(s.target.Schema))
 	rows, _ := tx.Query(ctx, sql, s.target.Schema, outboxTables)
 	if s.harmed, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 		return fmt.Errorf("read outbox: %w", err)

@@ -1,7 +1,8 @@
--- Tables of the outbox that captures can't write to. Parameters: schema; tables.
-select t.name
-  from pg_catalog.unnest($2::text[]) t (name)
-  left join pg_catalog.pg_class c on c.relname = t.name
-   and c.relnamespace = (select n.oid from pg_catalog.pg_namespace n where n.nspname = $1)
- where c.oid is null or not {schema}.writable(c.oid::pg_catalog.regclass)
- order by 1
+-- Whether the table drift is there, and whether the owner role may write the outbox. Parameters: rowfeed's schema; the role.
+select exists (select from pg_catalog.pg_class c where c.relnamespace = n.oid and c.relname = 'drift'),
+       coalesce(pg_catalog.has_schema_privilege(o.oid, n.oid, 'usage')
+         and (select count(*) = 3 and bool_and(pg_catalog.has_table_privilege(o.oid, c.oid, 'insert')) from pg_catalog.pg_class c
+               where c.relnamespace = n.oid and c.relname in ('change_0', 'change_1', 'change_2')), false)
+  from (select 1) one
+  left join pg_catalog.pg_namespace n on n.nspname = $1
+  left join pg_catalog.pg_roles o on o.rolname = $2
