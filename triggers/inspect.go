@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,7 +26,8 @@ type State struct {
 	slotSeconds int // likewise
 	functions   map[string]installedFunction
 	triggers    []installedTrigger
-	granted     bool // the runtime role has what it needs
+	granted     bool     // the runtime role has what it needs
+	harmed      []string // tables of the outbox that captures can't write to
 	operators   operators
 	noted       bool // the table drift is there
 	writes      bool // captures may write the outbox
@@ -211,9 +213,32 @@ func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
 	if s.grantsNeeded() && s.server.runtimeExists {
 		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable,
 			helperNames).Scan(&s.granted)
+		if err != nil {
+			return fmt.Errorf("read rights: %w", err)
+		}
 	}
-	return err
+	return s.readOutbox(ctx, tx)
 }
+
+// readOutbox notes which tables of the outbox are not as they were made. Before there is the function that knows, another
+// step of up is to be done anyway.
+func (s *State) readOutbox(ctx context.Context, tx pgx.Tx) error {
+	var may bool
+	err := tx.QueryRow(ctx, "select coalesce(pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($1)::oid, 'execute'), false)",
+		ident(s.target.Schema, "writable")+"(pg_catalog.regclass)").Scan(&may)
+	if err != nil || !may {
+		return err
+	}
+	sql := strings.ReplaceAll(query("inspect_writable"), "{schema}", ident(s.target.Schema))
+	rows, _ := tx.Query(ctx, sql, s.target.Schema, outboxTables)
+	if s.harmed, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	return nil
+}
+
+// outboxTables are those of the ring.
+var outboxTables = []string{"change_0", "change_1", "change_2"}
 
 // readable are the tables and views that the runtime role reads.
 var readable = []string{"installation", "channel", "capture", "change_0", "change_1", "change_2", "change"}

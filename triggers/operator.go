@@ -80,6 +80,7 @@ func (p *planner) letAsk() {
 
 // arguments are those of the functions that have any.
 var arguments = map[string]string{
+	"writable":  "p_table regclass",
 	"ask":       "p_kind text, p_body jsonb",
 	"requested": "p_request uuid",
 	"answer":    "p_request uuid, p_node text, p_body jsonb",

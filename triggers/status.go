@@ -157,6 +157,10 @@ func (s *State) Off() []string {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
 	}
+	for _, name := range s.harmed {
+		list = append(list, fmt.Sprintf("outbox table %s.%s was dropped or altered, so that nothing is captured: undo that, or run "+
+			"`rowfeed migrate down` and `rowfeed migrate up`", s.target.Schema, name))
+	}
 	if !s.operators.tables {
 		list = append(list, "the tables request and answer are missing")
 	} else if s.operators.role && !s.operators.granted {
