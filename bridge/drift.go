@@ -233,6 +233,16 @@ func (d *drift) list() []operate.Table {
 	return slices.Clone(d.tables)
 }
 
+// line says what is wrong with a table; empty when nothing is.
+func (d *drift) line(table string) string {
+	for _, t := range d.list() {
+		if t.Table == table {
+			return t.Line()
+		}
+	}
+	return ""
+}
+
 // warnings says that tables have drifted. Anybody may ask for readiness, so it names none.
 func (d *drift) warnings() []string {
 	n := 0

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"nalar.internal/rowfeed/bridge"
+	"nalar.internal/rowfeed/bridge/explain"
 	"nalar.internal/rowfeed/test/pgtest"
 	"nalar.internal/rowfeed/test/rig"
 )
@@ -190,5 +191,24 @@ func TestOldTableAfterSwap(t *testing.T) {
 	until(t, "the new table's row", func() bool { m.script(t, `update orders set n = n + 1`); return m.client.events("orders 5") > 0 })
 	if n := m.client.deletes("orders 5"); n > 0 {
 		t.Errorf("%d rows of the old table were told as the new one's", n)
+	}
+}
+
+// TestDriftIsExplained: operators are told, by explain and by the list of tables.
+func TestDriftIsExplained(t *testing.T) {
+	t.Parallel()
+	m := newMigrations(t)
+	m.script(t, `alter table orders drop column status`)
+	awaitMetric(t, m.Rig, `rowfeed_triggers_drift\{state="broken",table="public.orders"\} 1$`)
+	awaitMetric(t, m.Rig, `rowfeed_triggers_drift_found_timestamp_seconds\{table="public.orders"\} \d`)
+	report := explained(t, m.Rig, explain.Question{User: "1", Table: "orders", Key: "3"})[0]
+	if gate, text := decided(report); gate != "captured not known" || !strings.Contains(text, "there is no column status") {
+		t.Errorf("explain: %s: %s", gate, text)
+	}
+	body := m.admin(t, "/admin/tables")
+	for _, part := range []string{`"table":"public.orders","state":"broken","problems":["there is no column status`, `"since":"20`, `"table":"public.items","state":"installed"`} {
+		if !strings.Contains(body, part) {
+			t.Errorf("no %s in %s", part, body)
+		}
 	}
 }
