@@ -16,7 +16,7 @@ func TestUpIsIdempotent(t *testing.T) {
 	if got := b.inspect().Drifted(); len(got) != 1 || !strings.Contains(got[0], "migrate up") {
 		t.Errorf("before up: drifted %q", got)
 	}
-	if lines := b.up(); len(lines) != 9 {
+	if lines := b.up(); len(lines) != 10 {
 		t.Errorf("first up did %q", lines)
 	}
 	if lines := b.up(); len(lines) != 0 {
