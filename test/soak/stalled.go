@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -76,10 +77,7 @@ func stalled(ctx context.Context, s *stage, rate float64, window time.Duration, 
 			figures[2*i].values = append(figures[2*i].values, p99)
 			figures[2*i+1].values = append(figures[2*i+1].values, p99/runs)
 		}
-		if err := s.start(ctx); err != nil {
-			return nil, nil, err
-		}
-		if err := s.caughtUp(ctx); err != nil {
+		if err := errors.Join(s.start(ctx), s.caughtUp(ctx)); err != nil {
 			return nil, nil, err
 		}
 	}
