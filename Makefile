@@ -8,10 +8,10 @@ NPM_CI   := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test race client fuzz e2e audit bench soak demo build clean
+.PHONY: help setup fmt lint test race client fuzz e2e audit bench soak demo test-versions build clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(MODULES:%=%/node_modules/.package-lock.json) ## install what is missing (Debian, Ubuntu)
 	@scripts/setup.sh go node postgres chromium
@@ -32,10 +32,14 @@ lint: client/node_modules/.package-lock.json ## look for mistakes in Go, TypeScr
 test: race client e2e ## all tests, installing what they need
 
 race: ## the Go tests, with the race detector
-	@scripts/setup.sh go postgres
+	@scripts/setup.sh go node postgres
 	go vet ./...
 	go test -race ./...
 	go test ./test/oracle # the whole of it: with the race detector there are fewer cases
+
+test-versions: ## the tests that use a database, on PostgreSQL 14 to 18 (VERSIONS="14 16": on those)
+	@scripts/setup.sh go node postgres
+	scripts/test-versions.sh $(VERSIONS)
 
 client: client/node_modules/.package-lock.json ## the client package's tests
 	cd client && npm run --silent check && npm test --silent

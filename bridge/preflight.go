@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"nalar.internal/rowfeed/bridge/change"
 )
 
 //go:embed queries/preflight.sql
@@ -21,6 +23,9 @@ func (b *Bridge) preflight(ctx context.Context) error {
 		return b.explainConnect(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := change.CheckServer(conn.PgConn().ParameterStatus("server_version")); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	schema := b.cfg.Database.Schema
@@ -40,10 +45,7 @@ func (b *Bridge) preflight(ctx context.Context) error {
 		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url "+
 			"that may grant", b.db.User, schema)
 	}
-	if b.Check != nil {
-		return b.Check(ctx, conn)
-	}
-	return nil
+	return b.drift.check(ctx, conn)
 }
 
 // explainConnect says in one line why there is no connection, and what to do.
@@ -51,6 +53,8 @@ func (b *Bridge) explainConnect(err error) error {
 	const verb = "connect to the database: %s: "
 	reasons := strings.Join(reasonsOf(err), "; ")
 	switch {
+	case strings.Contains(reasons, `unrecognized configuration parameter "idle_session_timeout"`): // new in 14
+		return fmt.Errorf("the server at database.url is too old: rowfeed needs %d or newer", change.OldestServer)
 	case strings.Contains(reasons, "unsupported startup parameter"):
 		return fmt.Errorf(verb+"that is a pooler such as PgBouncer, through which nothing can be listened to: name the server "+
 			"itself in database.url", reasons)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named parts need and the machine lacks, on Debian and Ubuntu; elsewhere says what is missing.
-# Usage: scripts/setup.sh go|node|postgres|chromium...
+# Usage: scripts/setup.sh go|node|postgres|pgbouncer|chromium...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,11 @@ need_postgres() {
   install postgresql || true
   [ -n "$(postgres_bin)" ] || missing "PostgreSQL's server is missing: install version 14 or later" \
     "and set ROWFEED_PGBIN to the folder of its initdb and postgres where that is not on the PATH"
+}
+
+need_pgbouncer() {
+  [ ! -x /usr/sbin/pgbouncer ] && ! command -v pgbouncer >/dev/null || return 0
+  install pgbouncer || missing "PgBouncer is missing, which tests of doctor put before the server: install it"
 }
 
 need_chromium() {

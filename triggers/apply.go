@@ -79,12 +79,15 @@ func (p *planner) dropSchema() string {
 	for _, name := range p.functionNames() {
 		fmt.Fprintf(&b, "drop function %s;\n", signature(schema, name))
 	}
-	fmt.Fprintf(&b, "drop view %s;\n", ident(schema, "change"))
+	fmt.Fprintf(&b, "drop view if exists %s;\n", ident(schema, "change"))
 	if p.operators.tables {
 		fmt.Fprintf(&b, "drop table %s, %s;\n", ident(schema, "answer"), ident(schema, "request"))
 	}
+	if p.noted {
+		fmt.Fprintf(&b, "drop table %s;\n", ident(schema, "drift"))
+	}
 	for _, name := range readable[:len(readable)-1] {
-		fmt.Fprintf(&b, "drop table %s;\n", ident(schema, name))
+		fmt.Fprintf(&b, "drop table if exists %s;\n", ident(schema, name))
 	}
 	fmt.Fprintf(&b, "drop schema %s;\n", ident(schema))
 	return b.String()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -25,14 +26,18 @@ type State struct {
 	slotSeconds int // likewise
 	functions   map[string]installedFunction
 	triggers    []installedTrigger
-	granted     bool // the runtime role has what it needs
+	granted     bool     // the runtime role has what it needs
+	harmed      []string // tables of the outbox that captures can't write to
 	operators   operators
+	noted       bool // the table drift is there
+	writes      bool // captures may write the outbox
 	refusals    []string
 }
 
 // server is what is to know of the server, the database and who we are in it.
 type server struct {
-	number                              int // 150004
+	refused                             bool // too old: nothing else is known of it
+	number                              int  // 150004
 	version                             string
 	standby                             bool
 	user, database                      string
@@ -85,17 +90,17 @@ func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error)
 	return s, nil
 }
 
-// oldest is the first version of the server that has all that is needed.
-const oldest = 140000
-
 func (s *State) read(ctx context.Context, tx pgx.Tx) error {
-	if err := s.readServer(ctx, tx); err != nil || s.server.number < oldest {
+	if err := s.readServer(ctx, tx); err != nil || s.server.refused {
 		return err
 	}
 	if err := s.readInstallation(ctx, tx); err != nil {
 		return err
 	}
 	if err := s.readOperators(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.readNoted(ctx, tx); err != nil {
 		return err
 	}
 	if err := s.readTables(ctx, tx); err != nil {
@@ -109,12 +114,9 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 // readServer reads what is to know of the server; nothing but its version where that is too old.
 func (s *State) readServer(ctx context.Context, tx pgx.Tx) error {
 	v := &s.server
-	err := tx.QueryRow(ctx, "select pg_catalog.current_setting('server_version_num')::int").Scan(&v.number)
-	if err != nil {
-		return err
-	}
-	if v.number < oldest {
-		s.refuse("PostgreSQL %d is too old: rowfeed needs 14 or newer", v.number/10000)
+	if err := change.CheckServer(tx.Conn().PgConn().ParameterStatus("server_version")); err != nil {
+		v.refused = true
+		s.refuse("%v", err)
 		return nil
 	}
 	return tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
@@ -211,9 +213,32 @@ func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
 	if s.grantsNeeded() && s.server.runtimeExists {
 		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable,
 			helperNames).Scan(&s.granted)
+		if err != nil {
+			return fmt.Errorf("read rights: %w", err)
+		}
 	}
-	return err
+	return s.readOutbox(ctx, tx)
 }
+
+// readOutbox notes which tables of the outbox are not as they were made. Before there is the function that knows, another
+// step of up is to be done anyway.
+func (s *State) readOutbox(ctx context.Context, tx pgx.Tx) error {
+	var may bool
+	err := tx.QueryRow(ctx, "select coalesce(pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($1)::oid, 'execute'), false)",
+		ident(s.target.Schema, "writable")+"(pg_catalog.regclass)").Scan(&may)
+	if err != nil || !may {
+		return err
+	}
+	sql := strings.ReplaceAll(query("inspect_writable"), "{schema}", ident(s.target.Schema))
+	rows, _ := tx.Query(ctx, sql, s.target.Schema, outboxTables)
+	if s.harmed, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	return nil
+}
+
+// outboxTables are those of the ring.
+var outboxTables = []string{"change_0", "change_1", "change_2"}
 
 // readable are the tables and views that the runtime role reads.
 var readable = []string{"installation", "channel", "capture", "change_0", "change_1", "change_2", "change"}

@@ -32,6 +32,9 @@ func (c common) Control() string { return change.Control }
 // ControlNotify is what wakes the nodes.
 func (c common) ControlNotify() string { return c.Schema + ":" + change.Control }
 
+// ControlDoor is the key of the lock that they hold while they are awake, as SQL.
+func (c common) ControlDoor() string { return door(c.Schema, change.Control) }
+
 // Requests is how many requests there may be within half a minute.
 func (c common) Requests() int { return 60 }
 
@@ -77,10 +80,12 @@ func (p *planner) letAsk() {
 
 // arguments are those of the functions that have any.
 var arguments = map[string]string{
+	"writable":  "p_table regclass",
 	"ask":       "p_kind text, p_body jsonb",
 	"requested": "p_request uuid",
 	"answer":    "p_request uuid, p_node text, p_body jsonb",
 	"answers":   "p_request uuid",
+	"note":      "p_relation text, p_state text, p_thread text, p_seen pg_snapshot, p_again boolean",
 }
 
 // signature names one of our functions as statements about it have to.

@@ -40,6 +40,7 @@ func (s *State) Plan() []Step {
 	for _, t := range s.tables {
 		if t.usable() {
 			p.watch(t)
+			p.letAttach(t)
 		}
 	}
 	p.unused()
@@ -88,6 +89,8 @@ func (p *planner) foundation() {
 	}
 	p.upgrade()
 	p.requests()
+	p.driftTable()
+	p.letWrite()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
@@ -208,6 +211,9 @@ func (p *planner) watch(t *table) {
 	}
 	triggers, dropping := p.triggerSQL(t)
 	table := ident(t.want.schema, t.want.name)
+	if triggers != "" {
+		function += lockTogether(t.names(), dropping)
+	}
 	switch {
 	case triggers == "" && function == "":
 	case triggers == "":
@@ -337,8 +343,20 @@ func (p *planner) dropTriggers(chosen func(installedTrigger) bool) {
 			p.steps[n-1].SQL += sql
 			continue
 		}
-		p.step("stop watching "+g.schema+"."+g.table, fmt.Sprintf(dropLock, table), g.schema+"."+g.table, sql)
+		p.step("stop watching "+g.schema+"."+g.table, fmt.Sprintf(dropLock, table), g.schema+"."+g.table,
+			lockTogether(p.clones(g), true)+sql)
 	}
+}
+
+// clones are the tables that lose their trigger with a parent's, that one first.
+func (s *State) clones(parent installedTrigger) []string {
+	tables := []string{ident(parent.schema, parent.table)}
+	for _, g := range s.triggers {
+		if g.clone && g.function == parent.function && g.name == parent.name {
+			tables = append(tables, ident(g.schema, g.table))
+		}
+	}
+	return tables
 }
 
 // functionNames are those of our functions that are there, sorted.

@@ -82,7 +82,7 @@ func (r *rights) inspect(ctx context.Context, tx pgx.Tx) error {
 	if err := r.readServer(ctx, tx); err != nil {
 		return err
 	}
-	if r.server.number < oldest {
+	if r.server.refused {
 		return r.Err()
 	}
 	t := &r.target

@@ -66,6 +66,13 @@ func (s *State) tableStatus(t *table) TableStatus {
 	if d := s.difference(c.function); d != "" && !fresh {
 		note(Outdated, "function "+c.function.name+" "+d)
 	}
+	if !s.writes {
+		note(Outdated, "role "+s.target.owner()+" may not write the outbox: nothing is captured")
+	}
+	for _, role := range t.uncalled {
+		note(Outdated, fmt.Sprintf("role %s may not execute function %s: attaching a partition, or making one, would fail", role,
+			c.function.name))
+	}
 	for i, e := range s.expect(t) {
 		wrong := e.wrong(c.function.name)
 		if wrong == "" {
@@ -103,7 +110,7 @@ func versionDifference(have, want *capture) string {
 // Empty when all is well. It asks for no right to install.
 func (s *State) Drifted() []string {
 	var list []string
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
@@ -124,7 +131,7 @@ func (s *State) Clean() bool {
 
 // Off says, in a line each, what is not as it should be beside the tables: schema, helpers, channels, rights.
 func (s *State) Off() []string {
-	if s.server.number < oldest {
+	if s.server.refused {
 		return s.refusals
 	}
 	if !s.server.installed {
@@ -150,10 +157,17 @@ func (s *State) Off() []string {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
 	}
+	for _, name := range s.harmed {
+		list = append(list, fmt.Sprintf("outbox table %s.%s was dropped or altered, so that nothing is captured: undo that, or run "+
+			"`rowfeed migrate down` and `rowfeed migrate up`", s.target.Schema, name))
+	}
 	if !s.operators.tables {
 		list = append(list, "the tables request and answer are missing")
 	} else if s.operators.role && !s.operators.granted {
 		list = append(list, "role "+s.target.operator()+" may not ask")
+	}
+	if !s.noted {
+		list = append(list, "the table drift is missing")
 	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"nalar.internal/rowfeed/bridge"
+	"nalar.internal/rowfeed/bridge/change"
 )
 
 // patience is how long a check waits for what takes no time where all is well.
@@ -89,6 +90,9 @@ func unreachable(key string, err error) finding {
 
 // way says what stands between a connection and the database, and whether other checks can use it.
 func (x *examination) way(ctx context.Context, key string, conn *pgx.Conn) (found []finding, usable bool) {
+	if err := change.CheckServer(conn.PgConn().ParameterStatus("server_version")); err != nil {
+		return []finding{fail(key+": "+err.Error(), "upgrade the server")}, false
+	}
 	var pid uint32
 	var standby bool
 	var user, name string
@@ -132,7 +136,9 @@ func hears(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if _, err := conn.Exec(ctx, "listen "+quoted, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, err
 	}
-	other, err := pgx.ConnectConfig(ctx, conn.Config())
+	cfg := conn.Config()
+	cfg.OnNotification = nil // else it would be conn's: what other hears would be taken for what conn hears
+	other, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return false, err
 	}

