@@ -287,7 +287,9 @@ func TestDoctorQueue(t *testing.T) {
 	}
 	w.limits.queue = 1e-6
 	if !small {
-		waitFor(t, func() bool { return strings.Contains(checkQueue(t.Context(), w.examination)[0].About, "Those it may be") })
+		waitFor(t, func() bool {
+			return strings.Contains(checkQueue(t.Context(), w.examination)[0].About, "Those it may be")
+		})
 		w.says(checkQueue, "warn", "it is held by a session that listens", "Those it may be: "+pid(listener))
 	}
 	if _, err := listener.Exec(t.Context(), "rollback"); err != nil {
