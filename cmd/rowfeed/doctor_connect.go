@@ -91,7 +91,7 @@ func unreachable(key string, err error) finding {
 // way says what stands between a connection and the database, and whether other checks can use it.
 func (x *examination) way(ctx context.Context, key string, conn *pgx.Conn) (found []finding, usable bool) {
 	if err := change.CheckServer(conn.PgConn().ParameterStatus("server_version")); err != nil {
-		return []finding{fail(key+": "+err.Error(), "upgrade the server")}, false
+		return []finding{fail(key+": "+err.Error(), "upgrade the server; what has to do with this connection was not looked at")}, false
 	}
 	var pid uint32
 	var standby bool
