@@ -73,6 +73,23 @@ func door(schema, channel string) string {
 	return fmt.Sprintf("'%d'::pg_catalog.int8", change.DoorKey(schema, channel))
 }
 
+// Version is the SQL of what names a version of a row: its table and its place there.
+func (captureData) Version(row string) string {
+	return "pg_catalog.concat(' ', TG_RELID, " + row + ".ctid)"
+}
+
+// Statement is the SQL of what names the client's statement, by its time in microseconds.
+func (captureData) Statement() string {
+	return "(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) operator(pg_catalog.*) 1e6)::pg_catalog.int8::pg_catalog.text"
+}
+
+// Overtaken is the SQL of whether the version of the row that is to be captured was replaced by a trigger meanwhile. It is
+// asked only of versions that have an xmax, which those that were only locked have too.
+func (d captureData) Overtaken() string {
+	return "pg_catalog.current_setting('rowfeed.replaced', true) operator(pg_catalog.~~) any (array['% *',\n" +
+		"              '%' operator(pg_catalog.||) " + d.Version("NEW") + " operator(pg_catalog.||) '%'])"
+}
+
 // functionName is stable, unique and at most 63 bytes, whatever the table is called.
 func functionName(schema, name string) string {
 	sum := sha256.Sum256([]byte(schema + "\x00" + name))
