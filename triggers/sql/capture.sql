@@ -5,58 +5,84 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   v_slot pg_catalog.int8;
-  v_may  pg_catalog.bool := false;
+  v_open pg_catalog.bool := false;
+  v_gone pg_catalog.text;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be converted
-  -- makes the change a resync ('r') and never an error of the ERP's statement. Nor is it one that somebody has made the
-  -- function or the outbox another role's, or has taken a right: then nothing is captured, which shows as drift.
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    v_may := pg_catalog.has_table_privilege({{literal .Outbox}}::pg_catalog.regclass, 'insert');
-    if TG_OP operator(pg_catalog.=) 'UPDATE' then
-      v_op := 'u';
+    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
+    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
+      if TG_OP operator(pg_catalog.=) 'UPDATE' then
+        v_op := 'u';
 {{- if .Image}}
-      v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
+        v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
 {{- end}}
-      if {{.Guard "NEW"}} then
-        v_old := {{.Values "OLD"}};
-        v_new := {{.Values "NEW"}};
+        if {{.Guard "NEW"}} then
+          v_old := {{.Values "OLD"}};
+          v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}}
+              and v_old operator(pg_catalog.<>) v_new then
+            v_op := 'r';
+            v_old := null;
+            v_new := null;
+          end if;
+        else
+          v_op := 'r';
+        end if;
+      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
+        v_op := 'i';
+        if {{.Guard "NEW"}} then
+          v_new := {{.Values "NEW"}};
+          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}} then
+            v_op := 'r';
+            v_new := null;
+          end if;
+        else
+          v_op := 'r';
+        end if;
       else
-        v_op := 'r';
+        v_op := 'd';
+        if {{.Guard "OLD"}} then
+          v_old := {{.Values "OLD"}};
+        else
+          v_op := 'r';
+        end if;
       end if;
-    elsif TG_OP operator(pg_catalog.=) 'INSERT' then
-      v_op := 'i';
-      if {{.Guard "NEW"}} then
-        v_new := {{.Values "NEW"}};
-      else
-        v_op := 'r';
-      end if;
-    elsif TG_OP operator(pg_catalog.=) 'DELETE' then
-      v_op := 'd';
-      if {{.Guard "OLD"}} then
-        v_old := {{.Values "OLD"}};
-      else
-        v_op := 'r';
-      end if;
-    end if;
 {{- if .Unbounded}}
-    -- An outbox row above the server's limit of 1 GB would be the ERP's error.
-    if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
-        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
-      v_op := 'r';
-      v_old := null;
-      v_new := null;
-    end if;
+      -- An outbox row above the server's limit of 1 GB would be the ERP's error.
+      if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
+          coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
+        v_op := 'r';
+        v_old := null;
+        v_new := null;
+      end if;
 {{- end}}
+    end if;
+    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
+    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 and TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
+      v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+      if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
+        v_gone := {{.Statement}};
+      end if;
+      if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
+        v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
+        perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
+          then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+      end if;
+    end if;
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
     v_op := 'r';
     v_old := null;
     v_new := null;
   end;
-  if not v_may then
-    return null;
+  if not v_open then
+    return null; -- somebody has altered the outbox: that is not the ERP's trouble, and status tells of it
   end if;
   v_slot := {{.SlotAt "v_at"}};
 {{- range $channel := .Channels}}
