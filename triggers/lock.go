@@ -26,9 +26,7 @@ func lockTogether(tables []string, dropping bool) string {
 		mode = "access exclusive"
 	}
 	each := max(patience/time.Duration(len(tables)-1), time.Millisecond)
-	wait := func(d time.Duration) string { return fmt.Sprintf("set local lock_timeout = '%dms';\n", d.Milliseconds()) }
-	lock := func(tables []string) string {
-		return fmt.Sprintf("lock table only %s in %s mode;\n", strings.Join(tables, ", only "), mode)
-	}
-	return wait(firstPatience) + lock(tables[:1]) + wait(each) + lock(tables[1:]) + "set local lock_timeout = '" + LockTimeout + "';\n"
+	return fmt.Sprintf("set local lock_timeout = '%dms';\nlock table only %s in %s mode;\n"+
+		"set local lock_timeout = '%dms';\nlock table only %s in %s mode;\nset local lock_timeout = '%s';\n",
+		firstPatience.Milliseconds(), tables[0], mode, each.Milliseconds(), strings.Join(tables[1:], ", only "), mode, LockTimeout)
 }
