@@ -163,9 +163,18 @@ func hash(parts ...string) string {
 }
 
 // insert is the statement that writes the version down.
-func (c *capture) insert(schema string) string {
+func (c *capture) insert(schema, unlessThere string) string {
 	return fmt.Sprintf("insert into %s (id, relation, columns, kinds, types, key, channels, hash) values (\n"+
-		"  %d, %s, %s,\n  %s, %s,\n  %s, %s, %s);\n", ident(schema, "capture"), c.id, literal(c.relation),
+		"  %d, %s, %s,\n  %s, %s,\n  %s, %s, %s)%s;\n", ident(schema, "capture"), c.id, literal(c.relation),
 		literals(c.columns, "text"), literals(c.kinds, "text"), literals(c.types, "text"),
-		literals(c.key, "smallint"), literals(c.channels, "smallint"), literal(c.hash))
+		literals(c.key, "smallint"), literals(c.channels, "smallint"), literal(c.hash), unlessThere)
+}
+
+// keyNames lists the columns of the key.
+func (c *capture) keyNames() string {
+	names := make([]string, len(c.key))
+	for i, k := range c.key {
+		names[i] = c.columns[k]
+	}
+	return strings.Join(names, ", ")
 }

@@ -20,8 +20,8 @@
 //
 // The capture function must never make a write of the ERP fail or wait. So it reads the configured columns by name, in
 // a block of its own that writes nothing and whose errors make the change a resync ('r'); it calls no sequence; it uses
-// static SQL only; every name in it, operators and types included, is qualified, so that the session's search_path
-// does not matter. That it can write to the outbox is asked of the function writable, whose answer plans hold until a table
-// of the outbox is altered: what was done to those by hand is not the ERP's error. SET clauses, which cost each row some 15 % of a trivial update, are there only where the text of a
-// captured type depends on the setting.
+// static SQL only; every name in it, operators and types included, is qualified, so that the session's search_path does
+// not matter. That it can write to the outbox is asked of the function writable, whose answer plans hold until a table
+// of the outbox is altered: what was done to those by hand is not the ERP's error. SET clauses, which cost each row
+// some 15 % of a trivial update, are there only where the text of a captured type depends on the setting.
 package triggers
