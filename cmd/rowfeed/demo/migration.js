@@ -5,11 +5,12 @@ import { $, h, now, span, step, time } from './dom.js';
 
 const PATIENCE = 60_000; // for the bridge to find it, and to say so
 const LOOK = 250;
+const ECHO = 20_000; // it is told once more when all has ended that was under way
 const WORDS = /(ALTER TABLE|ALTER COLUMN|TYPE)|(\b\d+\b)/;
 
 export class Migration {
   #look; #run;
-  #state = null; #stage = 0; #busy = false; #connected = false; #heard = 0;
+  #state = null; #stage = 0; #busy = false; #connected = false; #heard = 0; #ended = 0;
 
   // look() tells how the table stands; run(name) does a step, "alter" or "up": both are async.
   constructor({ look, run }) {
@@ -39,7 +40,7 @@ export class Migration {
   }
 
   // tells says whether this card tells what becomes of the table: then nothing else has to.
-  get tells() { return this.#busy || Boolean(this.#state?.altered); }
+  get tells() { return this.#busy || Boolean(this.#state?.altered) || now() < this.#ended + ECHO; }
 
   // heard takes the moment at which the bridge said that a table has drifted, or no longer has.
   heard(at) { this.#heard = at; }
@@ -85,6 +86,7 @@ export class Migration {
     }
     if (stage !== this.#stage) return;
     this.#busy = false;
+    this.#ended = now();
     this.#state = await this.#look() ?? this.#state;
     this.#draw();
   }
