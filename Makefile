@@ -32,13 +32,13 @@ lint: client/node_modules/.package-lock.json ## look for mistakes in Go, TypeScr
 test: race client e2e ## all tests, installing what they need
 
 race: ## the Go tests, with the race detector
-	@scripts/setup.sh go node postgres
+	@scripts/setup.sh go node postgres django pgbouncer
 	go vet ./...
 	go test -race ./...
 	go test ./test/oracle # the whole of it: with the race detector there are fewer cases
 
 test-versions: ## the tests that use a database, on PostgreSQL 14 to 18 (VERSIONS="14 16": on those)
-	@scripts/setup.sh go node postgres
+	@scripts/setup.sh go node postgres django pgbouncer
 	scripts/test-versions.sh $(VERSIONS)
 
 client: client/node_modules/.package-lock.json ## the client package's tests

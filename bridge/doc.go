@@ -27,6 +27,7 @@
 //	database gone later        readyz is false; feeds reconnect and go on where they were; sessions stay
 //	network silent             readyz is false within 10 s; connections end by TCP's user timeout or keepalive; as above
 //	listener hears nothing     a canary is lost: readyz is false and says why, the listener is restarted until one comes
+//	changes come very fast     one node leads: commits don't notify, it sweeps all the time (source/doorbell.go)
 //	standby promoted           found among the hosts of database.url; other_epoch: subscribers are told to fetch afresh
 //	a rule fails on a row      counted, logged without row data, resync to those it concerns; other rules go on
 //	a slow reader              its queue is bounded: 4001, the others feel nothing

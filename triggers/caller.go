@@ -52,5 +52,8 @@ func (p *planner) letAttach(t *table) {
 	}
 	on := fmt.Sprintf(" execute on function %s ", signature(p.target.Schema, functionName(t.want.schema, t.want.name)))
 	whom := strings.Join(roles, ", ") + ";\n"
-	p.step("let the owner of "+t.want.relation()+" make partitions", p.asOwner("grant"+on+"to "+whom), p.asOwner("revoke"+on+"from "+whom))
+	step := Step{What: "let the owner of " + t.want.relation() + " make partitions", script: scriptWatch + t.want.relation(),
+		undo: p.asOwner("revoke" + on + "from " + whom)}
+	step.add(p.asOwner("grant" + on + "to " + whom))
+	p.add(step)
 }

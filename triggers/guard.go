@@ -33,7 +33,7 @@ func (p *planner) guard(ctx context.Context, conn *pgx.Conn, steps []Step) (sql,
 		"before this one missing?"))
 	for _, t := range p.tables {
 		mine := slices.ContainsFunc(steps, func(s Step) bool {
-			return s.script == "watch_"+t.want.relation() || s.script == scriptUpdate && p.done[t.want.relation()]
+			return s.script == scriptWatch+t.want.relation() || s.script == scriptUpdate && p.done[t.want.relation()]
 		})
 		if mine && t.usable() {
 			more, note := p.guardCapture(t)

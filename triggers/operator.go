@@ -61,7 +61,7 @@ func (p *planner) requests() {
 func (p *planner) letAsk() {
 	role := p.target.operator()
 	if !p.roles.operator.exists {
-		if !p.mayMakeRoles() {
+		if !p.mayMakeRoles() && (p.server.installed || len(p.lacks) == 0) { // else it is somebody else who will run this
 			return
 		}
 		p.createRole(role, "whose members may ask the bridges and kick sessions", false)

@@ -55,7 +55,7 @@ func (p *planner) restoreFunction(name string) string {
 // where its row trigger is made, for that locks them all; else, and for what inherits from it otherwise, each by itself.
 func (p *planner) watch(t *table) {
 	relation := t.want.relation()
-	script := "watch_" + relation
+	script := scriptWatch + relation
 	var function replacement
 	if !p.done[relation] {
 		if function = p.function(t); function.sql != "" {
@@ -68,7 +68,7 @@ func (p *planner) watch(t *table) {
 		if i == 0 {
 			step.add(function.sql)
 		} else {
-			step.script = "watch_" + step.Table
+			step.script = scriptWatch + step.Table
 		}
 		p.triggerSQL(&step, t, unit)
 		if i == 0 {

@@ -132,11 +132,12 @@ func (s *Step) lockToUndo() string {
 	return ""
 }
 
-// The files of migration files that belong to no table.
+// The migration files that steps belong to.
 const (
 	scriptInstall = "install"
 	scriptUpdate  = "update"
 	scriptCleanup = "cleanup"
+	scriptWatch   = "watch_" // and the table
 )
 
 // finish fills in what follows from the statements.

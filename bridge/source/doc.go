@@ -18,6 +18,7 @@
 //	connection lost            reconnect with jitter, 100 ms to 5 s; go on from the last tick; nothing lost, nothing twice
 //	notification lost          found by the next heartbeat, counted as missed
 //	listener hears nothing     a canary does not come back: not ready, and the listener is restarted until one does
+//	commits don't notify       while a node leads, or is kept from it: doorbell.go
 //	forged notifications       coalesced; a flood that finds nothing is slowed to a sweep each 10 ms
 //	unflushed commits undone   what was handed on of them is not found again: other_epoch
 //	another server or database other_epoch: subscribers are told to fetch afresh

@@ -43,6 +43,12 @@ func (w *witness) Change(_ change.Place, c *change.Change) {
 	w.took = append(w.took, float64(time.Since(c.At).Microseconds())/1000)
 }
 
+// Swept implements source.Handler.
+func (w *witness) Swept() {}
+
+// Settled implements source.Handler.
+func (w *witness) Settled(string) {}
+
 // Lost implements source.Handler.
 func (w *witness) Lost(reason string) {
 	w.mu.Lock()
