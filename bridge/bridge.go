@@ -59,6 +59,9 @@ type Option func(*source.Options)
 // WithHistory has each channel keep so many bytes of recent changes in memory, instead of 64 MiB.
 func WithHistory(bytes int) Option { return func(o *source.Options) { o.History = bytes } }
 
+// WithTempo has channels become busy, and quiet again, at other rates.
+func WithTempo(t source.Tempo) Option { return func(o *source.Options) { o.Tempo = t } }
+
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
 func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error) {
 	book, problems := rule.Compile(cfg)

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"nalar.internal/rowfeed/bridge/operate"
+	"nalar.internal/rowfeed/bridge/source"
 )
 
 // serving is the state of the HTTP side.
@@ -157,7 +158,8 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// readyz answers 200 when changes reach subscribers, and 503 with each reason why not.
+// readyz answers 200 when changes reach subscribers, and 503 with each reason why not. What somebody should see to, but
+// no other node does better, are warnings: a stranger must not make a node unready.
 func (b *Bridge) readyz(w http.ResponseWriter, _ *http.Request) {
 	reasons := b.reasons()
 	w.Header().Set("Content-Type", "application/json")
@@ -166,9 +168,10 @@ func (b *Bridge) readyz(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	_ = json.NewEncoder(w).Encode(struct {
-		Ready   bool     `json:"ready"`
-		Reasons []string `json:"reasons,omitempty"`
-	}{len(reasons) == 0, reasons})
+		Ready    bool     `json:"ready"`
+		Reasons  []string `json:"reasons,omitempty"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{len(reasons) == 0, reasons, b.warnings()})
 }
 
 // staleSweep is after how long without a sweep a channel is not ready: heartbeats come each second.
@@ -198,6 +201,23 @@ func (b *Bridge) reasons() []string {
 		}
 	}
 	return reasons
+}
+
+// warnings tell what makes changes come later than they could.
+func (b *Bridge) warnings() []string {
+	var list []string
+	for name, feed := range b.feeds() {
+		h := feed.Stats.Foreign()
+		switch {
+		case h != nil:
+			list = append(list, fmt.Sprintf("channel %s: session %d of role %s, which is not the bridge's, holds its advisory lock, so "+
+				"changes are found ten times a second only: end it", name, h.PID, h.Role))
+		case feed.Stats.QueueUsage() > source.HalfFull:
+			list = append(list, "channel "+name+": the server's queue of notifications is over half full, so commits don't notify and "+
+				"changes are found ten times a second only: end the session that listens and stays in a transaction")
+		}
+	}
+	return list
 }
 
 // certificates reads the certificate files again when they have changed.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"nalar.internal/rowfeed/bridge/change"
 )
 
 // capture is one version of what is captured of a table, as rowfeed.capture holds it.
@@ -34,6 +36,7 @@ type captureData struct {
 type captureChannel struct {
 	ID      int16
 	Notify  string
+	Door    string // SQL: the key of the lock that says whether somebody is awake
 	Ring    bool
 	Changed string // SQL: whether an update changed what the channel watches
 }
@@ -65,6 +68,11 @@ func (d captureData) Guard(row string) string {
 	return strings.Join(list, "\n            and ")
 }
 
+// door is the key of a channel's lock between leader and triggers, as SQL.
+func door(schema, channel string) string {
+	return fmt.Sprintf("'%d'::pg_catalog.int8", change.DoorKey(schema, channel))
+}
+
 // functionName is stable, unique and at most 63 bytes, whatever the table is called.
 func functionName(schema, name string) string {
 	sum := sha256.Sum256([]byte(schema + "\x00" + name))
@@ -94,7 +102,8 @@ func (s *State) newCapture(t *table, id int32) *capture {
 		c.key = append(c.key, int16(slices.Index(c.columns, name))) //nolint:gosec // a table has at most 1,600 columns
 	}
 	for _, w := range t.want.channels {
-		channel := captureChannel{ID: s.channelID(w.name), Notify: s.target.notify(w.name), Ring: w.wake != wakeBySweep}
+		channel := captureChannel{ID: s.channelID(w.name), Notify: s.target.notify(w.name),
+			Door: door(s.target.Schema, w.name), Ring: w.wake != wakeBySweep}
 		if w.any {
 			data.Image, channel.Changed = true, "v_any"
 		} else {

@@ -27,6 +27,8 @@ type column struct {
 const firstNormalOID = 16384
 
 const (
+	oidInt2Vector  = 22
+	oidOIDVector   = 30
 	oidMoney       = 790
 	oidMultirange  = "m"
 	oidXID8        = 5069
@@ -104,7 +106,7 @@ func (c *column) guard(x string) string {
 		return ""
 	}
 	array := "pg_catalog." + ident(c.typname)
-	if c.category != "A" {
+	if c.category != "A" || c.oid == oidInt2Vector || c.oid == oidOIDVector { // of the category, but no arrays
 		array += "[]"
 	}
 	return "(array[" + x + "] operator(pg_catalog.=) null::" + array + ") is null"

@@ -32,6 +32,9 @@ func (c common) Control() string { return change.Control }
 // ControlNotify is what wakes the nodes.
 func (c common) ControlNotify() string { return c.Schema + ":" + change.Control }
 
+// ControlDoor is the key of the lock that they hold while they are awake, as SQL.
+func (c common) ControlDoor() string { return door(c.Schema, change.Control) }
+
 // Requests is how many requests there may be within half a minute.
 func (c common) Requests() int { return 60 }
 

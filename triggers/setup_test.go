@@ -205,3 +205,14 @@ func (b *bundle) login(options string, grants ...string) (*pgx.Conn, string) {
 	conn := b.db.ConnectAs(b.t, role)
 	return conn, role
 }
+
+// connectWith connects as a changed configuration says.
+func (b *bundle) connectWith(config *pgx.ConnConfig) *pgx.Conn {
+	b.t.Helper()
+	conn, err := pgx.ConnectConfig(b.t.Context(), config)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}

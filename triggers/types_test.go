@@ -11,7 +11,9 @@ import (
 // hostile are session settings that change how values print, and a search_path on which other functions and operators
 // lie in wait.
 const hostile = `
-	set search_path = evil, pg_catalog, public; set TimeZone = 'Asia/Tokyo'; set DateStyle = 'SQL, DMY';
+	set search_path = evil, pg_catalog, public;` + hostileSettings
+
+const hostileSettings = ` set TimeZone = 'Asia/Tokyo'; set DateStyle = 'SQL, DMY';
 	set IntervalStyle = 'sql_standard'; set bytea_output = 'escape'; set extra_float_digits = -15;
 	set quote_all_identifiers = on; set standard_conforming_strings = off; set xmlbinary = hex;
 	set statement_timeout = 0; set lc_monetary = 'C';`
@@ -35,11 +37,13 @@ const evil = `create schema evil; grant usage on schema evil to public;
 	create function evil.pg_notify(text, text) returns void language plpgsql as $$ begin raise 'evil'; end $$;
 	create domain evil.text as pg_catalog.int4; create domain evil.regtype as pg_catalog.int4;`
 
-// typeCases are a type, a value in SQL, how it is captured, and its kind.
-var typeCases = []struct {
+// typeCase is a type, a value in SQL, how it is captured, and its kind.
+type typeCase struct {
 	typ, value, text string
 	kind             change.Kind
-}{
+}
+
+var typeCases = []typeCase{
 	{"smallint", "-32768", "-32768", change.Integer},
 	{"bigint", "9223372036854775807", "9223372036854775807", change.Integer},
 	{"oid", "4294967295", "4294967295", change.Integer},
@@ -106,9 +110,13 @@ const typesDDL = `create type mood as enum ('so so', 'fine'); create type pair a
 // TestTypes captures each type alone: the SET clauses that it needs are its own, no other column's.
 func TestTypes(t *testing.T) {
 	t.Parallel()
-	ddl := typesDDL + evil
+	testTypes(t, typesDDL+evil, typeCases)
+}
+
+func testTypes(t *testing.T, ddl string, cases []typeCase) {
+	t.Helper()
 	var wants []change.Want
-	for i, c := range typeCases {
+	for i, c := range cases {
 		name := "t" + string(rune('a'+i/26)) + string(rune('a'+i%26))
 		ddl += "create table " + name + " (id int primary key, x " + c.typ + ");"
 		wants = append(wants, want(name, "x"))
@@ -116,7 +124,7 @@ func TestTypes(t *testing.T) {
 	b := installed(t, ddl, wants...)
 	client := b.db.Connect(t)
 	run1(t, client, hostile)
-	for i, c := range typeCases {
+	for i, c := range cases {
 		table := wants[i].Table
 		if got := b.one(`select kinds[1] from ` + ident(b.target.Schema, "capture") + ` where relation = 'public.` + table +
 			`'`); got != string(c.kind) {

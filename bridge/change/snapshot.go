@@ -84,3 +84,8 @@ func (s *Snapshot) Ended(next *Snapshot, last uint64) bool {
 	}
 	return slices.ContainsFunc(s.Xip, func(xid uint64) bool { return xid <= last && next.Over(xid) })
 }
+
+// Outlived tells whether all transactions that were in progress in s had ended when next was taken.
+func (s *Snapshot) Outlived(next *Snapshot) bool {
+	return !slices.ContainsFunc(s.Xip, func(xid uint64) bool { return !next.Over(xid) })
+}

@@ -77,9 +77,19 @@ var (
 	gaps       = describe("source_gaps_total", "Gaps that subscribers were told of.", "channel")
 	listening  = describe("source_listening", "1 while the channel's LISTEN is in force and its canaries come back.", "channel")
 	canaries   = describe("source_canaries_lost_total", "Notifications to itself that a listener did not hear.", "channel")
-	routed     = describe("router_events_total", "Events that were routed.", "channel")
-	delivered  = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
-	resumed    = describe("router_resumes_total",
+	mode       = describe("source_mode", "1 for how the channel is woken now: quiet, busy (this node leads), following, silenced, "+
+		"lingering, polling.", "channel", "mode")
+	led     = describe("source_busy_total", "Times that the channel was busy and this node became its leader.", "channel")
+	leading = describe("source_leading", "1 while this node has the lock that keeps commits from notifying.", "channel")
+	tries   = describe("source_lock_tries_total", "Tries to get that lock.", "channel")
+	rings   = describe("source_rings_total", "Notifications to other nodes, as the leader.", "channel")
+	foreign = describe("source_foreign_lock",
+		"1 while a session that is not the bridge's holds a lock of the channel's, so that commits don't notify.", "channel")
+	queue = describe("source_notification_queue_ratio",
+		"How full the server's queue of notifications is; above 0.5 commits don't notify.", "channel")
+	routed    = describe("router_events_total", "Events that were routed.", "channel")
+	delivered = describe("router_deliveries_total", "Messages handed to sessions.", "channel")
+	resumed   = describe("router_resumes_total",
 		"Subscriptions that began with the past, by where it was: memory, outbox, rewind; refused were told to fetch afresh.",
 		"channel", "source")
 	replayed  = describe("router_replayed_total", "Messages of the past handed to sessions.", "channel")
@@ -107,7 +117,8 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries, routed, delivered,
+	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries,
+		mode, led, leading, tries, rings, foreign, queue, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, panics, evicted, halfOpen, dropped, closes} {
 		ch <- d
@@ -131,11 +142,23 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(reconnects, c.Feed.Reconnects.Load(), c.Name)
 		counter(canaries, c.Feed.CanariesLost.Load(), c.Name)
 		counter(gaps, c.Feed.Lost.Load(), c.Name)
-		on := 0.0
-		if c.Feed.Listening.Load() {
-			on = 1
+		flag := func(d *prometheus.Desc, on bool, labels ...string) {
+			v := 0.0
+			if on {
+				v = 1
+			}
+			gauge(d, v, labels...)
 		}
-		gauge(listening, on, c.Name)
+		flag(listening, c.Feed.Listening.Load(), c.Name)
+		for m, name := range source.Modes {
+			flag(mode, c.Feed.Mode() == source.Mode(m), c.Name, name)
+		}
+		counter(led, c.Feed.Led.Load(), c.Name)
+		flag(leading, c.Feed.Leading.Load(), c.Name)
+		counter(tries, c.Feed.Tries.Load(), c.Name)
+		counter(rings, c.Feed.Rings.Load(), c.Name)
+		flag(foreign, c.Feed.Foreign() != nil, c.Name)
+		gauge(queue, c.Feed.QueueUsage(), c.Name)
 		n, bytes := c.History.Size()
 		gauge(kept, float64(n), c.Name)
 		gauge(keptBytes, float64(bytes), c.Name)

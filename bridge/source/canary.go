@@ -59,7 +59,7 @@ func (f *Feed) sendCanary(ctx context.Context) {
 	if line == 0 {
 		return
 	}
-	c := &canary{payload: canaryMark + rand.Text(), back: make(chan struct{})}
+	c := &canary{payload: canaryMark + f.door.node + ":" + rand.Text(), back: make(chan struct{})}
 	f.canary.Store(c)
 	defer f.canary.Store(nil)
 	if !f.sing(ctx, c) {
@@ -105,7 +105,10 @@ func (f *Feed) isCanary(payload string) bool {
 	if c := f.canary.Load(); c != nil && c.payload == payload && f.canary.CompareAndSwap(c, nil) {
 		f.Stats.Deaf.Store(false)
 		f.Stats.Listening.Store(true)
+		f.door.proven.Store(f.line.Load())
 		close(c.back)
+	} else if !strings.HasPrefix(payload[len(canaryMark):], f.door.node) {
+		until(&f.door.others, othersTime)
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Options struct {
 	Schema  string // rowfeed's own
 	Channel string
 	Wake    string // auto, notify or sweep
+	Tempo   Tempo  // when the channel is busy
 	// Notify sends a notification, not by a connection of the feed. Nil: whether the listener hears is not tried out.
 	Notify  func(ctx context.Context, channel, payload string) error
 	Handler Handler
@@ -51,6 +53,14 @@ type Stats struct {
 	Wakeups    atomic.Uint64 // notifications that led to a sweep
 	Reconnects atomic.Uint64
 	Lost       atomic.Uint64 // gaps told to subscribers
+
+	Led     atomic.Uint64 // times that this node became the leader
+	Rings   atomic.Uint64 // for other nodes
+	Tries   atomic.Uint64 // to get the door's lock
+	Leading atomic.Bool   // it has it
+	mode    atomic.Int32
+	queue   atomic.Uint64 // bits of a float
+	foreign atomic.Pointer[Holder]
 
 	CanariesLost atomic.Uint64
 	Listening    atomic.Bool // LISTEN is in force, and the last canary came back
@@ -71,11 +81,23 @@ func (s *Stats) SinceSweep() time.Duration { return time.Since(began) - time.Dur
 // Lag returns how old the oldest change was in the last sweep that found any.
 func (s *Stats) Lag() time.Duration { return time.Duration(s.lag.Load()) }
 
+// Mode returns how the feed learns that there is something to sweep.
+func (s *Stats) Mode() Mode { return Mode(s.mode.Load()) }
+
+// QueueUsage returns how full the server's queue of notifications was a second ago, from 0 to 1.
+func (s *Stats) QueueUsage() float64 { return math.Float64frombits(s.queue.Load()) }
+
+// Foreign returns who holds the lock between leader and captures and is no bridge; nil: nobody.
+func (s *Stats) Foreign() *Holder { return s.foreign.Load() }
+
 // Feed reads one channel.
 type Feed struct {
 	Stats Stats
 
 	o       Options
+	door    *door
+	pace    pace
+	probed  time.Time
 	bell    chan struct{}
 	seen    atomic.Pointer[change.Snapshot] // of the last sweep: what a notification may be about is judged by it
 	started chan struct{}
@@ -115,11 +137,13 @@ const (
 
 // New makes a feed; Run reads it.
 func New(o Options) *Feed {
-	return &Feed{
-		o: o, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
+	f := &Feed{
+		o: o, pace: pace{tempo: o.Tempo.orDefault()}, bell: make(chan struct{}, 1), started: make(chan struct{}), fresh: make(chan struct{}, 1),
 		history: NewHistory(cmp.Or(o.History, historyLimit)), recent: map[identity]uint64{},
 		unconfirmed: map[identity]uint64{}, forgotten: map[uint64]struct{}{},
 	}
+	f.door = newDoor(f)
+	return f
 }
 
 // channel returns the channel's number in the outbox.
@@ -140,7 +164,12 @@ func (f *Feed) Run(ctx context.Context) error {
 		defer close(listening)
 		f.listen(ctx)
 	}()
-	defer func() { cancel(); <-listening }()
+	attended := make(chan struct{})
+	go func() {
+		defer close(attended)
+		f.door.run(ctx)
+	}()
+	defer func() { cancel(); <-listening; <-attended }()
 
 	var wait backoff
 	for {
@@ -293,6 +322,7 @@ func (f *Feed) place(epoch string, current *change.Snapshot, gone horizon, known
 	}
 	f.epoch = epoch
 	f.hot, f.turn = nil, turn{slot: -1}
+	f.pace.lost()
 	switch {
 	case first || reason != "":
 		f.prev, f.floor, f.safe, f.cursor = current, current, nil, ""

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -93,6 +94,9 @@ func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
 // nobody's word: what is no transaction id rings too, and finds nothing.
 func (d *doorbell) HandleNotification(_ context.Context, n *pgconn.Notification, _ *pgx.Conn) error {
 	if d.f.isCanary(n.Payload) {
+		return nil
+	}
+	if node, leader := strings.CutPrefix(n.Payload, leaderMark); leader && !d.f.door.heard(node) {
 		return nil
 	}
 	d.f.heard.Add(1)

@@ -41,6 +41,8 @@ const (
 	poll      = 100 * time.Millisecond // the same where no notification can come
 	slowdown  = 10 * time.Millisecond  // between sweeps that are woken and find nothing
 
+	maxXids = 4096 // in one sweep: a channel is busy long before
+
 	warmth      = 15 * time.Minute // how far back a feed begins: a bridge that is back has what its clients missed
 	warmChanges = 50_000           // and no further than so many changes
 )
@@ -79,6 +81,7 @@ type sweeper struct {
 	formats []int16
 	rows    [2]change.Row
 	change  change.Change
+	xids    map[uint64]struct{} // transactions with changes in this sweep, as far as it matters how many
 }
 
 // The prepared statements: of all slots or of one, with transactions that were in progress or (quiet) without.
@@ -93,7 +96,7 @@ var (
 )
 
 func newSweeper(ctx context.Context, conn *pgx.Conn, schema string, slotSeconds int) (*sweeper, error) {
-	s := &sweeper{conn: conn.PgConn(), formats: []int16{1}}
+	s := &sweeper{conn: conn.PgConn(), formats: []int16{1}, xids: map[uint64]struct{}{}}
 	const began, ended = "xid >= $%d::xid8", "xid = any ($%d::xid8[])"
 	part := func(slot int, what string, parameter int) string {
 		return slotPart(schema, slot, fmt.Sprintf(what, parameter))
@@ -152,48 +155,41 @@ func (s *sweeper) query(ctx context.Context, all, quiet string, channel int16, s
 	return s.conn.ExecPrepared(ctx, name, s.values, s.formats, s.formats)
 }
 
-// sweeps sweeps on each wake-up and heartbeat until the connection fails.
+// sweeps sweeps on each wake-up, and by itself when it is time to, until the connection fails.
 func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
-	interval := heartbeat
-	if f.polling {
-		interval = poll
-	}
 	timer := time.NewTimer(0) // the first sweep is due at once: LISTEN may have come after something happened
 	defer timer.Stop()
 	var whole time.Time // the last sweep of all slots: a feed that is woken all the time needs its ticks too
+	var late missing
 	idle := 0
-	var missing bool // the last heartbeat found changes, and the notification was yet to come
-	var heard uint64
 	for first := true; ; first = false {
-		woken := false
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-f.bell:
-			woken = true
-		case <-timer.C:
-			select {
-			case <-f.bell: // both were there
-				woken = true
-			default:
-			}
-			if missing && f.heard.Load() == heard {
-				f.Stats.Missed.Add(1)
-			}
-			missing, heard = false, f.heard.Load()
+		woken, err := f.awaitTurn(ctx, timer)
+		if err != nil {
+			return err
 		}
-		read := f.glance
-		if !woken || f.hot == nil || f.hot.over || time.Since(whole) >= interval {
+		signs := f.door.signs(time.Now())
+		if !woken {
+			f.judge(&late, signs.at)
+		}
+		heard, read := f.heard.Load(), f.glance
+		all := f.hot == nil || f.hot.over || f.polling && !woken || time.Since(whole) >= heartbeat
+		if all {
 			read, whole = f.sweep, time.Now()
 		}
 		n, err := read(ctx, s)
 		if err != nil {
 			return err
 		}
+		if all {
+			if err := f.probe(ctx, s); err != nil {
+				return err
+			}
+		}
 		if !f.ready {
 			f.ready = true
 			close(f.started)
 		}
+		mode, interval := f.tempo(signs, len(s.xids), first)
 		timer.Reset(interval)
 		if first {
 			wait.reset() // not before: a connection whose sweeps fail is no good
@@ -203,12 +199,83 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 			if idle++; idle > 20 {
 				rest(ctx, slowdown)
 			}
-		case !woken && n > 0 && !first && !f.polling:
-			missing, idle = true, 0
-		default:
-			idle = 0
+			continue
+		case !woken && n > 0 && !first:
+			f.door.tell()
+			if mode == Quiet {
+				late.found(signs.at, heard)
+			}
+		}
+		idle = 0
+	}
+}
+
+// awaitTurn waits until it is time to sweep, and tells whether a notification says so. While this node is at the door it
+// goes by the clock alone: what rings then rings for others.
+func (f *Feed) awaitTurn(ctx context.Context, timer *time.Timer) (woken bool, err error) {
+	for {
+		bell := f.bell
+		if f.door.attended() {
+			bell = nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-bell:
+			return true, nil
+		case <-f.door.moved:
+			if f.door.attended() {
+				return false, nil
+			}
+		case <-timer.C:
+			select {
+			case <-f.bell: // both were there
+				return !f.door.attended(), nil
+			default:
+				return false, nil
+			}
 		}
 	}
+}
+
+// tempo says when the next sweep is due, and whether somebody should lead.
+func (f *Feed) tempo(s signs, transactions int, first bool) (Mode, time.Duration) {
+	if first {
+		transactions = 0 // of all the time before
+	}
+	mode, interval := f.pace.next(s, f.seen.Load())
+	if f.polling {
+		mode, interval = Polling, poll
+	}
+	f.door.want(f.pace.busy(s.at, transactions))
+	f.Stats.mode.Store(int32(mode))
+	return mode, interval
+}
+
+// missing is a change that was found without having been rung for, where commits ring: the notification may be late.
+type missing struct {
+	at    time.Time // zero: there is none
+	heard uint64    // notifications until then
+}
+
+func (m *missing) found(at time.Time, heard uint64) {
+	if m.at.IsZero() {
+		m.at, m.heard = at, heard
+	}
+}
+
+// judge counts a notification that has not come for a second. For some time changes are looked for more often then.
+func (f *Feed) judge(m *missing, now time.Time) {
+	if m.at.IsZero() || now.Sub(m.at) < heartbeat {
+		return
+	}
+	if f.heard.Load() == m.heard {
+		f.Stats.Missed.Add(1)
+		if f.Stats.Listening.Load() {
+			f.pace.doubt = now.Add(suspect)
+		}
+	}
+	m.at = time.Time{}
 }
 
 func rest(ctx context.Context, d time.Duration) {
@@ -277,6 +344,7 @@ func (f *Feed) glance(ctx context.Context, s *sweeper) (int, error) {
 // run hands on what a sweep has found.
 func (f *Feed) run(ctx context.Context, s *sweeper, result *pgconn.ResultReader, b *batch) error {
 	var failed error
+	clear(s.xids)
 	for failed == nil && result.NextRow() {
 		failed = f.take(ctx, s, result.Values(), b)
 	}
@@ -337,6 +405,9 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 		return err
 	}
 	f.remember(id, pos, b.next) // not before: what fails here is read again
+	if len(s.xids) < maxXids {
+		s.xids[id.xid] = struct{}{}
+	}
 	if b.changes++; b.changes == 1 {
 		f.Stats.lag.Store(int64(max(0, time.Since(s.change.At))))
 	}

@@ -21,9 +21,13 @@ begin
     insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, new) values (
       pg_current_xact_id(), pg_current_wal_insert_lsn(), v_at, {{$.RequestID}}, v_channel, 0, 'i', array[v_id::text, p_kind]);
 {{end}}  end if;
-  -- As captures do: NOTIFY can make a commit fail, so it is left out where it might; nodes look once a second anyway.
-  if current_setting('max_prepared_transactions') = '0' and pg_notification_queue_usage() <= 0.5 then
-    perform pg_notify({{literal .ControlNotify}}, pg_current_xact_id()::text);
+  -- As captures do: not where NOTIFY might make the commit fail, nor while the nodes are awake anyway.
+  if current_setting('max_prepared_transactions') = '0' then
+    if pg_try_advisory_xact_lock_shared({{.ControlDoor}}) then
+      if pg_notification_queue_usage() <= 0.5 then
+        perform pg_notify({{literal .ControlNotify}}, pg_current_xact_id()::text);
+      end if;
+    end if;
   end if;
   return v_id;
 end

@@ -48,7 +48,7 @@ begin
         v_new := null;
       end if;
 {{- end}}
-    exception when others then
+    exception when others or assert_failure then -- "others" are all but that and a cancelled statement
       v_op := 'r';
       v_old := null;
       v_new := null;
@@ -65,12 +65,20 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail: where there is two-phase commit, and when the queue is full.
-    if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
-      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-        perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
+    begin
+      if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
+        if pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
+          if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+            perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+          end if;
+        end if;
       end if;
-    end if;
+    exception when others then
+      null; -- a sweep finds the row without being rung for
+    end;
 {{- end}}
   end if;
 {{- end}}
