@@ -25,15 +25,13 @@ import (
 
 // Bridge is one node: feeds, rules, router and sessions, put together.
 type Bridge struct {
-	// Check, if set before Run, says what else of the database would keep the bridge from working.
-	Check func(ctx context.Context, conn *pgx.Conn) error
-
 	cfg      *config.Config
 	log      *zap.Logger
 	db       *pgx.ConnConfig
 	channels []*channel
 	control  *control
 	desk     *desk
+	drift    *drift
 	sessions *session.Server
 	metrics  *operate.Metrics
 	lobby    *operate.Lobby
@@ -54,16 +52,25 @@ type channel struct {
 }
 
 // Option changes what a bridge is made of.
-type Option func(*source.Options)
+type Option func(*options)
+
+type options struct {
+	history int
+	look    time.Duration
+	tempo   source.Tempo
+}
 
 // WithHistory has each channel keep so many bytes of recent changes in memory, instead of 64 MiB.
-func WithHistory(bytes int) Option { return func(o *source.Options) { o.History = bytes } }
+func WithHistory(bytes int) Option { return func(o *options) { o.history = bytes } }
+
+// WithDriftCheck has it look for changes of the watched tables' schema about so often, instead of each 15 s.
+func WithDriftCheck(every time.Duration) Option { return func(o *options) { o.look = every } }
 
 // WithTempo has channels become busy, and quiet again, at other rates.
-func WithTempo(t source.Tempo) Option { return func(o *source.Options) { o.Tempo = t } }
+func WithTempo(t source.Tempo) Option { return func(o *options) { o.tempo = t } }
 
 // New compiles the configuration into a bridge. Its errors are config.Problems; it does not touch the database.
-func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error) {
+func New(cfg *config.Config, log *zap.Logger, set ...Option) (*Bridge, error) {
 	book, problems := rule.Compile(cfg)
 	if len(problems) > 0 {
 		return nil, cfg.Locate(problems)
@@ -73,22 +80,26 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 	if b.db, err = DatabaseConfig(cfg.Database.URL); err != nil {
 		return nil, err
 	}
+	o := options{look: lookEvery}
+	for _, f := range set {
+		f(&o)
+	}
+	if b.drift, err = newDrift(b, book.Wants(), o.look); err != nil {
+		return nil, err
+	}
+	b.metrics.Drift(b.drift.list)
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
 		rules := book.Channel(name)
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
-		c.carry = &carrier{channel: c, log: log, metrics: b.metrics}
-		feed := source.Options{
+		c.carry = &carrier{channel: c, log: log, metrics: b.metrics, drifted: b.drift.ring}
+		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
 			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,
-			Handler: c.carry,
-			Log:     log,
-		}
-		for _, set := range options {
-			set(&feed)
-		}
-		c.feed = source.New(feed)
+			Handler: c.carry, History: o.history, Tempo: o.tempo,
+			Log: log,
+		})
 		c.outbox = source.NewOutbox(c.feed)
 		b.channels = append(b.channels, c)
 		fields := map[string]map[string]bool{"": rules.Fields("")}
@@ -107,6 +118,7 @@ func New(cfg *config.Config, log *zap.Logger, options ...Option) (*Bridge, error
 		Schema: cfg.Database.Schema, Channel: change.Control, Wake: "auto",
 		Notify: b.notify, Handler: b.control, History: controlHistory, Log: log,
 	})
+	b.control.drifted = b.drift.ring
 	b.control.away = &away{oldest: b.control.feed.History().Oldest, users: map[string]alterations{}}
 	b.desk = newDesk(b)
 	b.control.request = b.desk.hear
@@ -187,6 +199,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	start(b.control.feed.Run)
 	start(b.keepTime)
 	start(b.who.Run)
+	start(b.drift.run)
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()

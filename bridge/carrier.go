@@ -20,13 +20,25 @@ type carrier struct {
 	log     *zap.Logger
 	metrics *operate.Metrics
 	faults  faultLog
+	hush    hush
+	drifted func() // hears of each change that could not be captured; it does not wait
 }
 
 // Change implements source.Handler.
-func (c *carrier) Change(at change.Place, ch *change.Change) { c.channel.rules.Apply(at, ch, c) }
+func (c *carrier) Change(at change.Place, ch *change.Change) {
+	if ch.Op == change.Resync {
+		c.drifted()
+	}
+	c.channel.rules.Apply(at, ch, c)
+}
 
 // Settled implements source.Handler.
-func (c *carrier) Settled(cursor string) { c.channel.router.Settle(cursor) }
+func (c *carrier) Settled(cursor string) {
+	for _, n := range c.hush.settle() {
+		c.channel.router.Notify(n)
+	}
+	c.channel.router.Settle(cursor)
+}
 
 // Swept implements source.Handler.
 func (c *carrier) Swept() { c.channel.router.Flush(c.channel.feed.History().End()) }
@@ -34,6 +46,9 @@ func (c *carrier) Swept() { c.channel.router.Flush(c.channel.feed.History().End(
 // Lost implements source.Handler.
 func (c *carrier) Lost(reason string) {
 	c.log.Warn("gap in the feed, subscribers are told", zap.String("channel", c.channel.name), zap.String("reason", reason))
+	if reason == "drift" {
+		c.drifted()
+	}
 	c.channel.router.Notify(change.Notice{Channel: c.channel.name, Reason: reason})
 }
 
@@ -41,7 +56,11 @@ func (c *carrier) Lost(reason string) {
 func (c *carrier) Event(e *change.Event) { c.channel.router.Route(e) }
 
 // Notice implements rule.Output.
-func (c *carrier) Notice(n change.Notice) { c.channel.router.Notify(n) }
+func (c *carrier) Notice(n change.Notice) {
+	if c.hush.says(n) {
+		c.channel.router.Notify(n)
+	}
+}
 
 // Fault implements rule.Output.
 func (c *carrier) Fault(f rule.Fault) {

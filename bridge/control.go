@@ -25,6 +25,7 @@ type control struct {
 	// good until it returns.
 	request      func(*change.Change)
 	requestTable string
+	drifted      func() // hears of each change that could not be captured; it does not wait
 
 	away  *away
 	batch concerned
@@ -45,6 +46,9 @@ func (c *control) Change(_ change.Place, ch *change.Change) {
 			c.request(ch)
 		}
 		return
+	}
+	if ch.Op == change.Resync {
+		c.drifted()
 	}
 	// A table that is no longer configured may still have its triggers.
 	if column, ok := c.tables[ch.Relation.Table]; ok {

@@ -45,10 +45,7 @@ func (b *Bridge) preflight(ctx context.Context) error {
 		return fmt.Errorf("role %s may not read schema %s: run `rowfeed migrate up` with this database.url and an admin_url "+
 			"that may grant", b.db.User, schema)
 	}
-	if b.Check != nil {
-		return b.Check(ctx, conn)
-	}
-	return nil
+	return b.drift.check(ctx, conn)
 }
 
 // explainConnect says in one line why there is no connection, and what to do.

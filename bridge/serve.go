@@ -86,7 +86,7 @@ func (b *Bridge) servers(l *listeners) []func(context.Context) error {
 	if l.admin != nil {
 		admin := http.NewServeMux()
 		admin.Handle("GET /metrics", b.metrics.Handler())
-		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Log: b.log}).Handle(admin)
+		(&operate.Admin{Ask: b.ask, Sessions: b.sessions, Tables: b.drift.list, Log: b.log}).Handle(admin)
 		admin.HandleFunc("GET /healthz", healthz)
 		admin.HandleFunc("GET /readyz", b.readyz)
 		all = append(all, b.server(l.admin, operate.Guard(b.cfg.Server.AdminListen, b.who.Operator, admin),
@@ -205,7 +205,7 @@ func (b *Bridge) reasons() []string {
 
 // warnings tell what makes changes come later than they could.
 func (b *Bridge) warnings() []string {
-	var list []string
+	list := b.drift.warnings()
 	for name, feed := range b.feeds() {
 		h := feed.Stats.Foreign()
 		switch {

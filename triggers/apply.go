@@ -83,6 +83,9 @@ func (p *planner) dropSchema() string {
 	if p.operators.tables {
 		fmt.Fprintf(&b, "drop table %s, %s;\n", ident(schema, "answer"), ident(schema, "request"))
 	}
+	if p.noted {
+		fmt.Fprintf(&b, "drop table %s;\n", ident(schema, "drift"))
+	}
 	for _, name := range readable[:len(readable)-1] {
 		fmt.Fprintf(&b, "drop table %s;\n", ident(schema, name))
 	}

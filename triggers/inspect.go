@@ -27,6 +27,7 @@ type State struct {
 	triggers    []installedTrigger
 	granted     bool // the runtime role has what it needs
 	operators   operators
+	noted       bool // the table drift is there
 	refusals    []string
 }
 
@@ -87,17 +88,7 @@ func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error)
 }
 
 func (s *State) read(ctx context.Context, tx pgx.Tx) error {
-	v := &s.server
-	if err := change.CheckServer(tx.Conn().PgConn().ParameterStatus("server_version")); err != nil {
-		s.server.refused = true
-		s.refuse("%v", err)
-		return nil
-	}
-	err := tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
-		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
-		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
-		&v.runtimeSuperuser, &v.monetary)
-	if err != nil {
+	if err := s.readServer(ctx, tx); err != nil || s.server.refused {
 		return err
 	}
 	if err := s.readInstallation(ctx, tx); err != nil {
@@ -106,12 +97,29 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 	if err := s.readOperators(ctx, tx); err != nil {
 		return err
 	}
+	if err := s.readNoted(ctx, tx); err != nil {
+		return err
+	}
 	if err := s.readTables(ctx, tx); err != nil {
 		return err
 	}
 	s.numberChannels()
 	s.checkServer()
 	return nil
+}
+
+// readServer reads what is to know of the server; nothing but its version where that is too old.
+func (s *State) readServer(ctx context.Context, tx pgx.Tx) error {
+	v := &s.server
+	if err := change.CheckServer(tx.Conn().PgConn().ParameterStatus("server_version")); err != nil {
+		v.refused = true
+		s.refuse("%v", err)
+		return nil
+	}
+	return tx.QueryRow(ctx, query("inspect_server"), s.target.Schema, s.target.owner(), s.target.RuntimeRole).Scan(
+		&v.number, &v.version, &v.standby, &v.user, &v.database, &v.superuser, &v.createRole, &v.createSchema,
+		&v.ownerExists, &v.ownerMember, &v.schemaExists, &v.installed, &v.usage, &v.runtimeExists,
+		&v.runtimeSuperuser, &v.monetary)
 }
 
 // refuse notes what stands in the way of up.
@@ -277,7 +285,7 @@ func (s *State) checkServer() {
 			"grant %s to %s;", v.user, t.owner(), ident(v.user), ident(t.owner()), ident(t.owner()), ident(v.user))
 	}
 	if v.ownerExists && !v.ownerMember {
-		s.refuse("role %s may not act for role %s: grant %s to %s; or connect as a superuser (database.admin_url)",
-			v.user, t.owner(), ident(t.owner()), ident(v.user))
+		s.refuse("role %s may not act for role %s: as a superuser: %s or connect as a superuser (database.admin_url)",
+			v.user, t.owner(), grantRole(v, t.owner(), v.user))
 	}
 }

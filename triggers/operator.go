@@ -84,6 +84,7 @@ var arguments = map[string]string{
 	"requested": "p_request uuid",
 	"answer":    "p_request uuid, p_node text, p_body jsonb",
 	"answers":   "p_request uuid",
+	"note":      "p_relation text, p_state text, p_thread text, p_seen pg_snapshot, p_again boolean",
 }
 
 // signature names one of our functions as statements about it have to.

@@ -79,7 +79,7 @@ func (p *planner) foundation() {
 	if !v.ownerExists {
 		sql := "create role " + ident(t.owner()) + " nologin;\n"
 		if !v.superuser {
-			sql += "grant " + ident(t.owner()) + " to current_user;\n"
+			sql += grantRole(v, t.owner(), v.user) + "\n"
 		}
 		p.step("create role "+t.owner()+", which owns what rowfeed writes", noLock, "", sql)
 	}
@@ -88,6 +88,7 @@ func (p *planner) foundation() {
 	}
 	p.upgrade()
 	p.requests()
+	p.driftTable()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {
@@ -208,6 +209,9 @@ func (p *planner) watch(t *table) {
 	}
 	triggers, dropping := p.triggerSQL(t)
 	table := ident(t.want.schema, t.want.name)
+	if triggers != "" {
+		function += lockTogether(t.names(), dropping)
+	}
 	switch {
 	case triggers == "" && function == "":
 	case triggers == "":
@@ -337,8 +341,20 @@ func (p *planner) dropTriggers(chosen func(installedTrigger) bool) {
 			p.steps[n-1].SQL += sql
 			continue
 		}
-		p.step("stop watching "+g.schema+"."+g.table, fmt.Sprintf(dropLock, table), g.schema+"."+g.table, sql)
+		p.step("stop watching "+g.schema+"."+g.table, fmt.Sprintf(dropLock, table), g.schema+"."+g.table,
+			lockTogether(p.clones(g), true)+sql)
 	}
+}
+
+// clones are the tables that lose their trigger with a parent's, that one first.
+func (s *State) clones(parent installedTrigger) []string {
+	tables := []string{ident(parent.schema, parent.table)}
+	for _, g := range s.triggers {
+		if g.clone && g.function == parent.function && g.name == parent.name {
+			tables = append(tables, ident(g.schema, g.table))
+		}
+	}
+	return tables
 }
 
 // functionNames are those of our functions that are there, sorted.
@@ -358,16 +374,6 @@ func (p *planner) grants() {
 	if !p.grantsNeeded() || p.granted {
 		return
 	}
-	schema, role := p.target.Schema, ident(p.target.RuntimeRole)
-	tables := make([]string, len(readable))
-	for i, name := range readable {
-		tables[i] = ident(schema, name)
-	}
-	functions := make([]string, len(helperNames))
-	for i, name := range helperNames {
-		functions[i] = signature(schema, name)
-	}
-	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "", p.asOwner(
-		fmt.Sprintf("grant usage on schema %s to %s;\ngrant select on %s to %s;\ngrant execute on function %s to %s;\n",
-			ident(schema), role, strings.Join(tables, ", "), role, strings.Join(functions, ", "), role)))
+	p.step("let role "+p.target.RuntimeRole+" read the outbox", noLock, "",
+		p.asOwner(strings.Join(runtimeGrants(p.target.Schema, ident(p.target.RuntimeRole)), "\n")+"\n"))
 }

@@ -18,7 +18,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"literal": literal,
 	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
 }).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql",
-	"sql/operator.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
+	"sql/drift.sql", "sql/note.sql", "sql/operator.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -133,7 +133,7 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge calls.
-var helperNames = []string{"epoch", "tick", "rotate", "ask", "requested", "answer", "answers"}
+var helperNames = []string{"epoch", "tick", "rotate", "ask", "requested", "answer", "answers", "note"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
@@ -142,5 +142,6 @@ func (t *Target) helpers() []*function {
 		{name: "tick", returns: "void", body: render("tick", t.common())},
 		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
 			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},
+		t.noteFunction(),
 	}, t.requestFunctions()...)
 }

@@ -155,6 +155,9 @@ func (s *State) Off() []string {
 	} else if s.operators.role && !s.operators.granted {
 		list = append(list, "role "+s.target.operator()+" may not ask")
 	}
+	if !s.noted {
+		list = append(list, "the table drift is missing")
+	}
 	if s.grantsNeeded() && !s.granted {
 		list = append(list, fmt.Sprintf("role %s (the user of database.url) lacks rights on schema %s",
 			s.target.RuntimeRole, s.target.Schema))

@@ -18,6 +18,7 @@ import (
 type Admin struct {
 	Ask      func(ctx context.Context, kind string, body any) (*Replies, error) // of every node
 	Sessions *session.Server                                                    // of this one
+	Tables   func() []Table                                                     // as this one sees them
 	Log      *zap.Logger
 }
 
@@ -26,6 +27,7 @@ func (a *Admin) Handle(mux *http.ServeMux) {
 	mux.HandleFunc("POST /admin/kick", a.kick)
 	mux.HandleFunc("POST /admin/explain", a.explain)
 	mux.HandleFunc("GET /admin/sessions", a.sessions)
+	mux.HandleFunc("GET /admin/tables", a.tables)
 }
 
 func (a *Admin) kick(w http.ResponseWriter, r *http.Request) {
@@ -134,6 +136,15 @@ func (a *Admin) sessions(w http.ResponseWriter, r *http.Request) {
 		out.Sessions = out.Sessions[:maxSessions]
 	}
 	write(w, http.StatusOK, out)
+}
+
+// tables lists how the watched tables stand.
+func (a *Admin) tables(w http.ResponseWriter, r *http.Request) {
+	a.audit(r, "tables")
+	write(w, http.StatusOK, struct {
+		Node   string  `json:"node"`
+		Tables []Table `json:"tables"`
+	}{a.Sessions.Node(), append([]Table{}, a.Tables()...)})
 }
 
 func write(w http.ResponseWriter, status int, body any) {

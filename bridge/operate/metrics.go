@@ -4,6 +4,7 @@ package operate
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -31,6 +32,9 @@ type Metrics struct {
 	sessions *session.Stats
 	lobby    *Lobby
 	faults   *prometheus.CounterVec
+	tables   func() []Table
+
+	looked, unseen atomic.Uint64
 }
 
 // NewMetrics makes an empty set with the Go runtime's and the process's own.
@@ -120,7 +124,8 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{sweeps, glances, changes, missed, wakeups, reconnects, gaps, listening, canaries,
 		mode, led, leading, tries, rings, foreign, queue, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
-		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, panics, evicted, halfOpen, dropped, closes} {
+		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, panics, evicted, halfOpen, dropped, closes,
+		drifted, driftSince, looks} {
 		ch <- d
 	}
 }
@@ -188,6 +193,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(resyncs, s.Resyncs.Load())
 	counter(panics, s.Panics.Load())
 	counter(evicted, s.Evicted.Load())
+	m.collectDrift(gauge, func(d *prometheus.Desc, v float64, labels ...string) { counter(d, uint64(v), labels...) })
 	waiting, gone := m.lobby.Counts()
 	gauge(halfOpen, float64(waiting))
 	counter(dropped, gone)

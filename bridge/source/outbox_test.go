@@ -146,7 +146,7 @@ func TestOutboxIsNotReadWhole(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	check(o.once(t, fmt.Sprintf(`select max(xid)::text::int8 from rowfeed.change where op = 'u' and xid < '%d'`, last.Cursor.Xid), &busy))
+	check(o.once(t, fmt.Sprintf(`select max(xid::text::int8) from rowfeed.change where op = 'u' and xid < '%d'`, last.Cursor.Xid), &busy))
 	for name, c := range map[string]struct {
 		limit int
 		do    func()

@@ -26,10 +26,14 @@ func newPlanCommand(env *environment) *cobra.Command {
 		func(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
 			return migratePlan(ctx, env, conn, target, flags)
 		})
+	cmd.Flags().BoolVar(&flags.roles, "roles", false, "print the roles and what each needs instead")
 	return cmd
 }
 
-func migratePlan(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target, _ planFlags) error {
+func migratePlan(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target, flags planFlags) error {
+	if flags.roles {
+		return migrateRoles(ctx, env, conn, target, false)
+	}
 	state, err := triggers.Inspect(ctx, conn, target)
 	if err != nil {
 		return err

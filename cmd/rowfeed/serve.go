@@ -1,17 +1,9 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"nalar.internal/rowfeed/bridge"
-	"nalar.internal/rowfeed/bridge/rule"
-	"nalar.internal/rowfeed/config"
-	"nalar.internal/rowfeed/triggers"
 )
 
 const serveLong = `Runs the bridge: it reads what the triggers capture and sends it to the WebSocket clients that may
@@ -47,7 +39,6 @@ func newServeCommand(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b.Check = func(ctx context.Context, conn *pgx.Conn) error { return checkInstalled(ctx, conn, cfg) }
 			if err := b.Run(cmd.Context()); err != nil {
 				return err
 			}
@@ -55,22 +46,4 @@ func newServeCommand(env *environment) *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// checkInstalled refuses a database whose triggers are not what the rules need: events would be missing in silence.
-func checkInstalled(ctx context.Context, conn *pgx.Conn, cfg *config.Config) error {
-	wants, problems := rule.Wants(cfg)
-	if len(problems) > 0 {
-		return cfg.Locate(problems)
-	}
-	state, err := triggers.Inspect(ctx, conn, triggers.Target{
-		Schema: cfg.Database.Schema, Retention: cfg.Database.Retention, RuntimeRole: conn.Config().User, Wants: wants,
-	})
-	if err != nil {
-		return err
-	}
-	if drifted := state.Drifted(); len(drifted) > 0 {
-		return errors.New(strings.Join(drifted, "\n") + "\nrun `rowfeed migrate up`, or `rowfeed migrate plan` to see what it does")
-	}
-	return nil
 }

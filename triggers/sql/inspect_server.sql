@@ -7,7 +7,11 @@ select pg_catalog.current_setting('server_version_num')::int,
        r.rolcreaterole,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'),
        exists (select from pg_catalog.pg_roles o where o.rolname = $2),
-       coalesce((select pg_catalog.pg_has_role(o.oid, 'member') from pg_catalog.pg_roles o where o.rolname = $2), false),
+       -- From 16 on a membership may give neither: who creates a role has one that only lets it be granted.
+       coalesce((select pg_catalog.pg_has_role(o.oid, 'usage')
+                        and case when pg_catalog.current_setting('server_version_num')::int >= 160000
+                                 then pg_catalog.pg_has_role(o.oid, 'set') else true end
+                   from pg_catalog.pg_roles o where o.rolname = $2), false),
        exists (select from pg_catalog.pg_namespace n where n.nspname = $1),
        exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = 'installation'),

@@ -31,6 +31,15 @@ create table parcel (
     n     integer not null,
     pad   text not null
 );
+-- What is partitioned.
+create table day (
+    id    integer,
+    digit integer,
+    n     integer not null,
+    primary key (id, digit)
+) partition by range (digit);
+create table day_low partition of day for values from (0) to (5);
+create table day_high partition of day for values from (5) to (10);
 -- What grants are made of, where they come from the database.
 create table team (
     id   integer primary key,
