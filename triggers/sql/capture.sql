@@ -1,64 +1,73 @@
 -- Written by rowfeed for {{comment .Relation}}. `rowfeed migrate up` replaces it, `rowfeed migrate down` removes it.
+-- A row's price is mostly the setting up of expressions, once a transaction, function by function: so there are few.
 declare
-  v_op   pg_catalog."char" := 't';
+  v_op   pg_catalog."char";
   v_old  pg_catalog.text[];
   v_new  pg_catalog.text[];
-  v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-  v_slot pg_catalog.int8;
+  v_at   pg_catalog.timestamptz;
+  v_turn pg_catalog."interval"; -- how far into the ring's turn that is
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
-    -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-    -- converted makes the change a resync ('r') and never an error of the ERP's statement.
-    begin
-      if TG_OP operator(pg_catalog.=) 'UPDATE' then
-        v_op := 'u';
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  begin
+    if TG_OP operator(pg_catalog.=) 'UPDATE' then
+      v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
-        v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
+      v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
 {{- end}}
-        if {{.Guard "NEW"}} then
-          v_old := {{.Values "OLD"}};
-          v_new := {{.Values "NEW"}};
-        else
-          v_op := 'r';
-        end if;
-      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
-        v_op := 'i';
-        if {{.Guard "NEW"}} then
-          v_new := {{.Values "NEW"}};
-        else
-          v_op := 'r';
-        end if;
+      if {{.Guard "NEW"}} then
+        v_old := {{.Values "OLD"}};
+        v_new := {{.Values "NEW"}};
       else
-        v_op := 'd';
-        if {{.Guard "OLD"}} then
-          v_old := {{.Values "OLD"}};
-        else
-          v_op := 'r';
-        end if;
+        v_op := 'r'::pg_catalog."char";
       end if;
+    elsif TG_OP operator(pg_catalog.=) 'INSERT' then
+      v_op := 'i'::pg_catalog."char";
+      if {{.Guard "NEW"}} then
+        v_new := {{.Values "NEW"}};
+      else
+        v_op := 'r'::pg_catalog."char";
+      end if;
+    elsif TG_OP operator(pg_catalog.=) 'DELETE' then
+      v_op := 'd'::pg_catalog."char";
+      if {{.Guard "OLD"}} then
+        v_old := {{.Values "OLD"}};
+      else
+        v_op := 'r'::pg_catalog."char";
+      end if;
+    else
+      v_op := 't'::pg_catalog."char";
+    end if;
 {{- if .Unbounded}}
-      -- An outbox row above the server's limit of 1 GB would be the ERP's error.
-      if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
-          coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
-        v_op := 'r';
-        v_old := null;
-        v_new := null;
-      end if;
-{{- end}}
-    exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-      v_op := 'r';
+    -- An outbox row above the server's limit of 1 GB would be the ERP's error.
+    if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
+        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
+      v_op := 'r'::pg_catalog."char";
       v_old := null;
       v_new := null;
-    end;
+    end if;
+{{- end}}
+  exception when others or assert_failure then -- "others" are all but that and a cancelled statement
+    v_op := 'r'::pg_catalog."char";
+    v_old := null;
+    v_new := null;
+  end;
+{{- if not .Image}}
+  if ({{.Differ}}) is false then -- only an update has both
+    return null;
   end if;
-  v_slot := {{.SlotAt "v_at"}};
+{{- end}}
+  v_at := pg_catalog.clock_timestamp();
+  v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
-  if v_op operator(pg_catalog.<>) 'u' or {{.Changed}} then
+{{- if .Changed}}
+  if v_old is null or v_new is null or {{.Changed}} then
+{{- end}}
 {{- range $.Slots}}
-    {{if eq . 0}}if v_slot operator(pg_catalog.=) 0 then{{else if eq . 1}}elsif v_slot operator(pg_catalog.=) 1 then{{else}}else{{end}}
+    {{if eq . 0}}if v_turn operator(pg_catalog.<) {{$.Seconds 1}} then{{else if eq . 1}}elsif v_turn operator(pg_catalog.<) {{$.Seconds 2}} then{{else}}else{{end}}
       insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, old, new) values (
         pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(), v_at, {{$.ID}}, {{$channel.ID}},
         pg_catalog.pg_trigger_depth(), v_op, v_old, v_new);
@@ -80,7 +89,9 @@ begin
       null; -- a sweep finds the row without being rung for
     end;
 {{- end}}
+{{- if .Changed}}
   end if;
+{{- end}}
 {{- end}}
   return null;
 end
