@@ -212,13 +212,17 @@ func (d *drift) list() []operate.Table {
 	return slices.Clone(d.tables)
 }
 
-// warnings says, in a line each, which tables have drifted.
+// warnings says that tables have drifted. Anybody may ask for readiness, so it names none.
 func (d *drift) warnings() []string {
-	var lines []string
+	n := 0
 	for _, t := range d.list() {
-		if line := t.Line(); line != "" {
-			lines = append(lines, line)
+		if !t.Captured {
+			n++
 		}
 	}
-	return lines
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("drift: %d of the watched tables are not captured as the rules need it, so changes may be missed: run "+
+		"`rowfeed migrate status`, or see /admin/tables", n)}
 }

@@ -203,7 +203,7 @@ func (b *Bridge) reasons() []string {
 	return reasons
 }
 
-// warnings tell what makes changes come later than they could.
+// warnings tell what makes changes come later than they could, or not at all.
 func (b *Bridge) warnings() []string {
 	list := b.drift.warnings()
 	for name, feed := range b.feeds() {

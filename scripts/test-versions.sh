@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 supported='14 15 16 17 18' too_old=13
-packages='./triggers ./bridge/... ./cmd/rowfeed ./test/pgserver ./test/pgtest ./test/erp/...'
+packages='./triggers ./bridge ./bridge/source ./bridge/audience ./cmd/rowfeed ./test/pgserver ./test/pgtest ./test/erp/...'
 
 if [ $# -eq 0 ]; then
   used=$(go test -count=1 -v -run '^TestVersion$' ./test/pgserver | sed -n 's/.*PostgreSQL \([0-9]*\) is used.*/\1/p')
@@ -18,6 +18,7 @@ for version in "$@"; do
   echo "== PostgreSQL $version"
   # shellcheck disable=SC2086 # several packages
   ROWFEED_PGVERSION=$version go test -count=1 $packages
+  ROWFEED_PGVERSION=$version go test -count=1 -run '^TestScenarios$/^(migrate|stalled|queue)$' ./test/soak
 done
 echo "== PostgreSQL $too_old"
 ROWFEED_PGVERSION=$too_old go test -count=1 -run '^TestServerVersion$' ./cmd/rowfeed

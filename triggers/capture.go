@@ -41,6 +41,9 @@ type captureChannel struct {
 	Changed string // SQL: whether an update changed what the channel watches; empty: any of the columns will do
 }
 
+// Outbox is a table of the ring by name: as the others, unless somebody has set upon that one.
+func (d captureData) Outbox() string { return ident(d.Schema, "change_0") }
+
 // Values is the array of the captured values of OLD or NEW.
 func (d captureData) Values(row string) string {
 	if len(d.Columns) == 0 {

@@ -28,6 +28,7 @@ type State struct {
 	granted     bool // the runtime role has what it needs
 	operators   operators
 	noted       bool // the table drift is there
+	writes      bool // captures may write the outbox
 	refusals    []string
 }
 

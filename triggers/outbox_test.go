@@ -259,3 +259,46 @@ func testUpgrade(t *testing.T, from, back string) {
 		t.Errorf("the dump differs after down:\n%s", after)
 	}
 }
+
+// TestRotateGivesWay: at the turn of a slot captures write the table that rotate waits for, because somebody reads it:
+// they wait no longer than rotate does, which is a moment.
+func TestRotateGivesWay(t *testing.T) {
+	t.Parallel()
+	b := installed(t, ordersDDL, want("orders", "status"))
+	next := ident(b.target.Schema, "change_"+slotNow(b, 1))
+	old := `insert into ` + next + ` (xid, lsn, at, capture, channel, depth, op)
+		values ('5', '0/1', clock_timestamp() - interval '3 hours', 1, 1, 1, 'i')`
+	b.exec(old)
+	tickAt(b, 11*time.Second, "1000:1000:")
+	reader, writer := b.db.Connect(t), b.db.Connect(t)
+	run1(t, reader, "begin; select count(*) from "+next)
+	run1(t, writer, "set lock_timeout = '2s'")
+	stop, wrote := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			if _, err := writer.Exec(t.Context(), old); err != nil {
+				wrote <- err
+				return
+			}
+			select {
+			case <-stop:
+				wrote <- nil
+				return
+			default:
+			}
+		}
+	}()
+	for range 10 {
+		if got := b.one("select " + ident(b.target.Schema, "rotate") + "()::text"); got != "false" {
+			t.Errorf("rotate while somebody reads: %s, want false", got)
+		}
+	}
+	close(stop)
+	if err := <-wrote; err != nil {
+		t.Errorf("a write: %v", err)
+	}
+	run1(t, reader, "commit")
+	if got := b.one("select " + ident(b.target.Schema, "rotate") + "()::text"); got != "true" {
+		t.Errorf("rotate when nobody reads: %s, want true", got)
+	}
+}

@@ -40,6 +40,7 @@ func (s *State) Plan() []Step {
 	for _, t := range s.tables {
 		if t.usable() {
 			p.watch(t)
+			p.letAttach(t)
 		}
 	}
 	p.unused()
@@ -89,6 +90,7 @@ func (p *planner) foundation() {
 	p.upgrade()
 	p.requests()
 	p.driftTable()
+	p.letWrite()
 	if !v.installed || p.slotSeconds == t.slotSeconds() {
 		var sql string
 		for _, f := range t.helpers() {

@@ -66,6 +66,13 @@ func (s *State) tableStatus(t *table) TableStatus {
 	if d := s.difference(c.function); d != "" && !fresh {
 		note(Outdated, "function "+c.function.name+" "+d)
 	}
+	if !s.writes {
+		note(Outdated, "role "+s.target.owner()+" may not write the outbox: nothing is captured")
+	}
+	for _, role := range t.uncalled {
+		note(Outdated, fmt.Sprintf("role %s may not execute function %s: attaching a partition, or making one, would fail", role,
+			c.function.name))
+	}
 	for i, e := range s.expect(t) {
 		wrong := e.wrong(c.function.name)
 		if wrong == "" {

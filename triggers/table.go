@@ -24,6 +24,7 @@ type table struct {
 	members     []member // itself first, then what inherits from it
 	broken      []string // why it can't be captured
 	gone        []string // wanted columns that are not there
+	uncalled    []string // owners of partitioned tables who may not execute the function
 }
 
 // member is a table, partition or child in a wanted table's tree.
@@ -86,6 +87,9 @@ func (s *State) readTables(ctx context.Context, tx pgx.Tx) error {
 	}
 	if err := s.readMembers(ctx, tx, oids); err != nil {
 		return fmt.Errorf("read partitions: %w", err)
+	}
+	if err := s.readCallers(ctx, tx); err != nil {
+		return err
 	}
 	return s.checkTables(ctx, tx)
 }

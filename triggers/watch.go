@@ -126,11 +126,19 @@ func (t *Target) noteFunction() *function {
 		settings: []setting{searchPath, {"lock_timeout", "'2s'", "2s"}}}
 }
 
-// readNoted reads whether it can.
+// readNoted reads whether it can, and whether captures may write the outbox.
 func (s *State) readNoted(ctx context.Context, tx pgx.Tx) error {
-	return tx.QueryRow(ctx, `select exists (select from pg_catalog.pg_class c
-		join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'drift')`,
-		s.target.Schema).Scan(&s.noted)
+	return tx.QueryRow(ctx, query("inspect_outbox"), s.target.Schema, s.target.owner()).Scan(&s.noted, &s.writes)
+}
+
+// letWrite gives the owner role back what somebody took from it.
+func (p *planner) letWrite() {
+	if !p.server.installed || p.writes {
+		return
+	}
+	schema, owner := ident(p.target.Schema), ident(p.target.owner())
+	p.step("let role "+p.target.owner()+" write the outbox", noLock, "", fmt.Sprintf(
+		"grant all on schema %s to %s;\ngrant all on all tables in schema %s to %s;\n", schema, owner, schema, owner))
 }
 
 // driftTable makes the table that it writes.

@@ -76,6 +76,15 @@ func FindVersion(ctx context.Context, major string) (string, error) {
 	return download(ctx, cache, major)
 }
 
+// Major asks the server's program in a directory for its major version, such as 15.
+func Major(ctx context.Context, dir string) (int, error) {
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output() // postgres (PostgreSQL) 15.18 …
+	if err != nil {
+		return 0, fmt.Errorf("ask postgres for its version: %w", err)
+	}
+	return int(version(string(number.Find(out)))), nil
+}
+
 // Tool returns the path of a client program, such as pg_dump, that is not older than the server: its own, or the newest that
 // the machine's packages have. Empty where there is none; downloaded servers come without.
 func (s *Server) Tool(name string) (string, error) {

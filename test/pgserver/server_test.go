@@ -95,6 +95,9 @@ func TestVersion(t *testing.T) {
 	if got := query(t, server.URL("postgres", Superuser), sql); got != strconv.Itoa(major) {
 		t.Errorf("the server says that it is of version %s, its data directory %d", got, major)
 	}
+	if got, err := Major(t.Context(), server.opt.BinDir); err != nil || got != major {
+		t.Errorf("the program says that it is of version %d, %v, its data directory %d", got, err, major)
+	}
 	if want := os.Getenv(VersionEnv); want != "" && os.Getenv(BinEnv) == "" && want != strconv.Itoa(major) {
 		t.Errorf("the server is of version %d, want %s", major, want)
 	}

@@ -22,6 +22,12 @@ func (db *DB) Has(t testing.TB, f Feature) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f.In(t, major)
+}
+
+// In is Has for servers of that major version.
+func (f Feature) In(t testing.TB, major int) bool {
+	t.Helper()
 	if major < f.Since {
 		t.Logf("PostgreSQL %d has no %s: that is new in %d", major, f.Name, f.Since)
 	}

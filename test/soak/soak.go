@@ -85,6 +85,9 @@ var scenarios = []scenario{
 	{"stalled", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return stalled(ctx, s, z.writes, z.window, z.behind, z.rounds)
 	}},
+	{"queue", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return queueing(ctx, s, z.writes, z.window)
+	}},
 }
 
 func under(name string) func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
@@ -148,7 +151,14 @@ func run(ctx context.Context, w, progress io.Writer, only []string, z sizes) err
 func (sc scenario) attempt(ctx context.Context, program string, z sizes) ([]figure, []string, error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	s, err := newStage(ctx, program, sc.server())
+	options := sc.server()
+	if sc.name == "queue" {
+		var err error
+		if options.BinDir, err = queueServer(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	s, err := newStage(ctx, program, options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,6 +173,8 @@ func (sc scenario) server() pgserver.Options {
 		return pgserver.Options{Durable: true, Settings: map[string]string{"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}}
 	case "storm":
 		return pgserver.Options{Durable: true, Settings: map[string]string{"log_statement": "all", "log_line_prefix": "%u|"}}
+	case "queue":
+		return pgserver.Options{Durable: true, Settings: map[string]string{"max_notify_queue_pages": "64"}} // the fewest
 	case "histories", "paged":
 		return pgserver.Options{}
 	default:

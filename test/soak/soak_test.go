@@ -13,6 +13,9 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"nalar.internal/rowfeed/test/pgserver"
+	"nalar.internal/rowfeed/test/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -60,7 +63,18 @@ func program(t *testing.T) string {
 // something took, or how much memory, is not for a test.
 func TestScenarios(t *testing.T) {
 	path := program(t)
+	dir, err := pgserver.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	major, err := pgserver.Major(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, sc := range scenarios {
+		if sc.name == "queue" && !pgtest.NotifyQueuePages.In(t, major) {
+			continue // make test-versions runs it
+		}
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel() // mostly they wait
 			figures, notes, err := sc.attempt(t.Context(), path, short)

@@ -29,6 +29,7 @@ func stalled(ctx context.Context, s *stage, rate float64, window time.Duration, 
 		enter func() error
 	}{
 		{"runs", func() error { return nil }},
+		{"still runs: what is noise", func() error { return nil }},
 		{"is stopped (SIGSTOP)", func() error { return s.signal(syscall.SIGSTOP) }},
 		{fmt.Sprintf("is stopped and %d changes behind", behind), func() error {
 			return s.exec(ctx, database, "update item set n = n + 1 where id < 0")

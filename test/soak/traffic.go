@@ -95,10 +95,11 @@ func (t *traffic) writer(ctx context.Context, stopped <-chan struct{}, conn *pgx
 	random := rand.New(rand.NewPCG(t.s.random, uint64(w)))
 	long := w >= trafficWriters
 	every := time.Duration(2 * trafficWriters / t.rate * float64(time.Second))
-	if long {
-		every = 2 * t.held
-	}
 	due := time.Now().Add(time.Duration(random.Int64N(int64(every))))
+	if long { // the locks are held for four fifths of the time, now by one and now by the other
+		every = t.held * 5 / 2
+		due = time.Now().Add(time.Duration(w-trafficWriters) * every / trafficLong)
+	}
 	for {
 		select {
 		case <-stopped:

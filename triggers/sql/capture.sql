@@ -6,13 +6,16 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
+  v_may  pg_catalog.bool := false;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be converted
+  -- makes the change a resync ('r') and never an error of the ERP's statement. Nor is it one that somebody has made the
+  -- function or the outbox another role's, or has taken a right: then nothing is captured, which shows as drift.
   begin
+    v_may := pg_catalog.has_table_privilege({{literal .Outbox}}::pg_catalog.regclass, 'insert');
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -55,11 +58,9 @@ begin
     v_old := null;
     v_new := null;
   end;
-{{- if not .Image}}
-  if ({{.Differ}}) is false then -- only an update has both
+  if not v_may{{if not .Image}} or ({{.Differ}}) is false{{end}} then -- only an update has both, and can be of no interest
     return null;
   end if;
-{{- end}}
   v_at := pg_catalog.clock_timestamp();
   v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
