@@ -51,6 +51,21 @@ func load(ctx context.Context, url string, n, rows int, spell time.Duration) (fl
 	return float64(total.Load()) / time.Since(start).Seconds(), err
 }
 
+// bulk updates all rows in one statement, and returns how many seconds it took.
+func bulk(ctx context.Context, url string) (float64, error) {
+	conn, err := pgconn.Connect(ctx, url)
+	if err != nil {
+		return 0, fmt.Errorf("connect writer: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	start := time.Now()
+	_, err = conn.Exec(ctx, "update inventory_stocklevel set quantity = quantity + 1, updated_at = clock_timestamp()").ReadAll()
+	if err != nil {
+		return 0, fmt.Errorf("update all rows: %w", err)
+	}
+	return time.Since(start).Seconds(), nil
+}
+
 // writer is a client of the ERP's database; it does no more than it must, for it shares the machine with the server.
 type writer struct {
 	conn *pgconn.PgConn

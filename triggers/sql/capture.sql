@@ -58,7 +58,7 @@ begin
     v_old := null;
     v_new := null;
   end;
-  if not v_may{{if not .Image}} or ({{.Differ}}) is false{{end}} then -- only an update has both, and can be of no interest
+  if not v_may{{if not .Image}} or ({{.Differ}}) is false{{end}} then
     return null;
   end if;
   v_at := pg_catalog.clock_timestamp();
