@@ -115,6 +115,7 @@ type Rule struct {
 	Operations []string          `mapstructure:"operations"` // insert, update, delete; empty: all
 	Data       map[string]string `mapstructure:"data"`       // name for the frontend: column; empty: all columns
 	Strings    []string          `mapstructure:"strings"`    // columns sent as JSON strings
+	Key        []string          `mapstructure:"key"`        // columns that tell rows apart; empty: the primary key
 	If         string            `mapstructure:"if"`         // CEL over row and old
 	Tenant     string            `mapstructure:"tenant"`     // template, or any
 	Audience   []string          `mapstructure:"audience"`   // templates

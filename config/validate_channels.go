@@ -27,6 +27,7 @@ func (c *checker) channels(cfg *Config) {
 	if len(cfg.Channels) == 0 {
 		c.add("channels", "there are none", "write one with its rules into "+DefaultFile+", or name the file with --config")
 	}
+	keys := rowKeys{}
 	for _, name := range sorted(cfg.Channels) {
 		channel, key := cfg.Channels[name], join("channels", name)
 		switch {
@@ -44,6 +45,7 @@ func (c *checker) channels(cfg *Config) {
 			at := fmt.Sprintf("%s.rules[%d]", key, i)
 			c.rule(at, rule, cfg.Auth)
 			same := func(other Rule) bool { return reflect.DeepEqual(rule, other) }
+			keys.check(c, at, rule)
 			if first := slices.IndexFunc(channel.Rules, same); first < i {
 				c.add(at, fmt.Sprintf("is the same as rules[%d]: everybody would hear twice", first), "remove one of them")
 			}

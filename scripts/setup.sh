@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named parts need and the machine lacks, on Debian and Ubuntu; elsewhere says what is missing.
-# Usage: scripts/setup.sh go|node|postgres|chromium...
+# Usage: scripts/setup.sh go|node|postgres|chromium|django|pgbouncer...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +59,26 @@ need_postgres() {
   install postgresql || true
   [ -n "$(postgres_bin)" ] || missing "PostgreSQL's server is missing: install version 14 or later" \
     "and set ROWFEED_PGBIN to the folder of its initdb and postgres where that is not on the PATH"
+}
+
+# Python's own is asked too: the packages are for Debian's, which need not be the one on the PATH.
+has_django() {
+  local python
+  for python in /usr/bin/python3 python3; do
+    "$python" -c 'import django, django.db.backends.postgresql.base' >/dev/null 2>&1 && return
+  done
+  return 1
+}
+
+need_django() {
+  has_django || install python3-django python3-psycopg2 || true
+  has_django || missing "Django is missing: pip install django psycopg2-binary"
+}
+
+need_pgbouncer() {
+  local PATH=$PATH:/usr/sbin
+  command -v pgbouncer >/dev/null || install pgbouncer || true
+  command -v pgbouncer >/dev/null || missing "pgbouncer is missing: install it"
 }
 
 need_chromium() {

@@ -167,7 +167,7 @@ func TestSeveralAtOnce(t *testing.T) {
 			err := Up(t.Context(), conn, b.target, func(line string) {
 				mu.Lock()
 				defer mu.Unlock()
-				if strings.HasPrefix(line, "watch ") && !strings.Contains(line, "try") {
+				if strings.Contains(line, " watch ") && !strings.Contains(line, "try") {
 					total++
 				}
 			})

@@ -50,7 +50,7 @@ func (p *planner) letAttach(t *table) {
 	for i, role := range t.uncalled {
 		roles[i] = ident(role)
 	}
-	p.step("let the owner of "+t.want.relation()+" make partitions", noLock, "", p.asOwner(fmt.Sprintf(
-		"grant execute on function %s to %s;\n", signature(p.target.Schema, functionName(t.want.schema, t.want.name)),
-		strings.Join(roles, ", "))))
+	on := fmt.Sprintf(" execute on function %s ", signature(p.target.Schema, functionName(t.want.schema, t.want.name)))
+	whom := strings.Join(roles, ", ") + ";\n"
+	p.step("let the owner of "+t.want.relation()+" make partitions", p.asOwner("grant"+on+"to "+whom), p.asOwner("revoke"+on+"from "+whom))
 }

@@ -41,9 +41,6 @@ type captureChannel struct {
 	Changed string // SQL: whether an update changed what the channel watches; empty: any of the columns will do
 }
 
-// Outbox is a table of the ring by name: as the others, unless somebody has set upon that one.
-func (d captureData) Outbox() string { return ident(d.Schema, "change_0") }
-
 // Values is the array of the captured values of OLD or NEW.
 func (d captureData) Values(row string) string {
 	if len(d.Columns) == 0 {
@@ -74,6 +71,23 @@ func (d captureData) Guard(row string) string {
 // door is the key of a channel's lock between leader and triggers, as SQL.
 func door(schema, channel string) string {
 	return fmt.Sprintf("'%d'::pg_catalog.int8", change.DoorKey(schema, channel))
+}
+
+// Version is the SQL of what names a version of a row: its table and its place there.
+func (captureData) Version(row string) string {
+	return "pg_catalog.concat(' ', TG_RELID, " + row + ".ctid)"
+}
+
+// Statement is the SQL of what names the client's statement, by its time in microseconds.
+func (captureData) Statement() string {
+	return "(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) operator(pg_catalog.*) 1e6)::pg_catalog.int8::pg_catalog.text"
+}
+
+// Overtaken is the SQL of whether the version of the row that is to be captured was replaced by a trigger meanwhile. It is
+// asked only of versions that have an xmax, which those that were only locked have too.
+func (d captureData) Overtaken() string {
+	return "pg_catalog.current_setting('rowfeed.replaced', true) operator(pg_catalog.~~) any (array['% *',\n" +
+		"              '%' operator(pg_catalog.||) " + d.Version("NEW") + " operator(pg_catalog.||) '%'])"
 }
 
 // Differ is whether an update changed any of the columns; null where it is no update, or can't be told.
@@ -160,9 +174,18 @@ func hash(parts ...string) string {
 }
 
 // insert is the statement that writes the version down.
-func (c *capture) insert(schema string) string {
+func (c *capture) insert(schema, unlessThere string) string {
 	return fmt.Sprintf("insert into %s (id, relation, columns, kinds, types, key, channels, hash) values (\n"+
-		"  %d, %s, %s,\n  %s, %s,\n  %s, %s, %s);\n", ident(schema, "capture"), c.id, literal(c.relation),
+		"  %d, %s, %s,\n  %s, %s,\n  %s, %s, %s)%s;\n", ident(schema, "capture"), c.id, literal(c.relation),
 		literals(c.columns, "text"), literals(c.kinds, "text"), literals(c.types, "text"),
-		literals(c.key, "smallint"), literals(c.channels, "smallint"), literal(c.hash))
+		literals(c.key, "smallint"), literals(c.channels, "smallint"), literal(c.hash), unlessThere)
+}
+
+// keyNames lists the columns of the key.
+func (c *capture) keyNames() string {
+	names := make([]string, len(c.key))
+	for i, k := range c.key {
+		names[i] = c.columns[k]
+	}
+	return strings.Join(names, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,17 +20,22 @@ type State struct {
 	tables   []*table
 	channels []channel
 	latest   map[string]*capture // by relation: its newest version
-	lastID   int32               // the highest id of a version
+	versions map[string][]*capture
+	lastID   int32 // the highest id of a version
 
 	version     int // of the installation
 	slotSeconds int // likewise
 	functions   map[string]installedFunction
 	triggers    []installedTrigger
-	granted     bool // the runtime role has what it needs
+	granted     bool     // the runtime role has what it needs
+	harmed      []string // tables of the outbox that captures can't write to
 	operators   operators
-	noted       bool // the table drift is there
 	writes      bool // captures may write the outbox
-	refusals    []string
+	roles       roles
+	own         own
+	noted       bool     // the table drift is there
+	refusals    []string // what stands in the way of up, whoever runs it
+	lacks       []string // the rights that who is connected would need for up
 }
 
 // server is what is to know of the server, the database and who we are in it.
@@ -58,7 +64,8 @@ type installedFunction struct {
 	config     []string
 	definer    bool
 	owner      string
-	public     bool // PUBLIC may execute it
+	public     bool   // PUBLIC may execute it
+	definition string // the statement that makes it
 }
 
 type installedTrigger struct {
@@ -68,13 +75,16 @@ type installedTrigger struct {
 	enabled             string
 	kind                int
 	clone               bool
-	plain               bool // no WHEN, no column list
+	plain               bool   // no WHEN, no column list
+	id, parent          uint32 // pg_trigger.oid, tgparentid
+	definition          string // the statement that makes it
 }
 
 // Inspect reads what is there and compares it with what is wanted. It changes nothing and takes no lock that a write
 // could wait for. What can't be done is no error of Inspect: see Err.
 func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error) {
-	s := &State{target: target, latest: map[string]*capture{}, functions: map[string]installedFunction{}}
+	s := &State{target: target, latest: map[string]*capture{}, versions: map[string][]*capture{},
+		functions: map[string]installedFunction{}}
 	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
 		func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
@@ -92,10 +102,13 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 	if err := s.readServer(ctx, tx); err != nil || s.server.refused {
 		return err
 	}
-	if err := s.readInstallation(ctx, tx); err != nil {
+	if err := s.readOperators(ctx, tx); err != nil {
 		return err
 	}
-	if err := s.readOperators(ctx, tx); err != nil {
+	if err := s.readOwn(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.readInstallation(ctx, tx); err != nil {
 		return err
 	}
 	if err := s.readNoted(ctx, tx); err != nil {
@@ -112,7 +125,8 @@ func (s *State) read(ctx context.Context, tx pgx.Tx) error {
 // readServer reads what is to know of the server; nothing but its version where that is too old.
 func (s *State) readServer(ctx context.Context, tx pgx.Tx) error {
 	v := &s.server
-	if err := change.CheckServer(tx.Conn().PgConn().ParameterStatus("server_version")); err != nil {
+	v.version = tx.Conn().PgConn().ParameterStatus("server_version")
+	if err := change.CheckServer(v.version); err != nil {
 		v.refused = true
 		s.refuse("%v", err)
 		return nil
@@ -131,11 +145,39 @@ func (s *State) refuse(format string, args ...any) {
 	}
 }
 
+// lack notes a right that who is connected has not, and up needs.
+func (s *State) lack(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(s.lacks, text) {
+		s.lacks = append(s.lacks, text)
+	}
+}
+
 // Err returns everything that stands in the way of Up, each with what to do; nil when nothing does.
 func (s *State) Err() error {
-	var list []error
-	for _, r := range s.refusals {
-		list = append(list, errors.New(r))
+	return errors.Join(s.Refused(), joinLines(s.InTheWay()))
+}
+
+// Refused returns why there can't even be a plan, each reason with what to do: a server that is too old or a standby, a
+// schema that is not rowfeed's, one that may not be read. Nil when there can.
+func (s *State) Refused() error { return joinLines(s.refusals) }
+
+// InTheWay says, in a line each, what else would stop Up: tables that can't be captured, and rights that the role which
+// is connected lacks. Plan leaves such tables out.
+func (s *State) InTheWay() []string {
+	var list []string
+	for _, t := range s.tables {
+		for _, b := range t.broken {
+			list = append(list, "table "+t.want.relation()+": "+b)
+		}
+	}
+	return append(list, s.lacks...)
+}
+
+func joinLines(lines []string) error {
+	list := make([]error, len(lines))
+	for i, line := range lines {
+		list[i] = errors.New(line)
 	}
 	return errors.Join(list...)
 }
@@ -146,14 +188,15 @@ func (s *State) readInstallation(ctx context.Context, tx pgx.Tx) error {
 	rows, _ := tx.Query(ctx, query("inspect_triggers"), t.Schema, t.rowTrigger(), t.truncateTrigger())
 	var err error
 	s.triggers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g installedTrigger, err error) {
-		return g, row.Scan(&g.oid, &g.schema, &g.table, &g.name, &g.function, &g.enabled, &g.kind, &g.clone, &g.plain)
+		return g, row.Scan(&g.oid, &g.schema, &g.table, &g.name, &g.function, &g.enabled, &g.kind, &g.clone, &g.plain,
+			&g.id, &g.parent, &g.definition)
 	})
 	if err != nil {
 		return err
 	}
 	rows, _ = tx.Query(ctx, query("inspect_functions"), t.Schema)
 	functions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f installedFunction, err error) {
-		return f, row.Scan(&f.name, &f.body, &f.config, &f.definer, &f.owner, &f.public)
+		return f, row.Scan(&f.name, &f.body, &f.config, &f.definer, &f.owner, &f.public, &f.definition)
 	})
 	if err != nil {
 		return err
@@ -165,9 +208,12 @@ func (s *State) readInstallation(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	if !s.server.usage {
-		s.refuse("role %s may not read schema %s: run `rowfeed migrate up` as a superuser or the tables' owner",
-			s.server.user, t.Schema)
+		s.refuse("role %s may not read schema %s: grant %s to %s; or connect as a superuser (database.admin_url)",
+			s.server.user, t.Schema, ident(t.owner()), ident(s.server.user))
 		return nil
+	}
+	if lost := s.lost(); slices.ContainsFunc(lost, func(l string) bool { return l == "table channel" || l == "table capture" }) {
+		return nil // refused later, with all that is missing
 	}
 	err = s.readOwnTables(ctx, tx)
 	var pgErr *pgconn.PgError
@@ -206,14 +252,38 @@ func (s *State) readOwnTables(ctx context.Context, tx pgx.Tx) error {
 	}
 	for _, c := range captures {
 		s.latest[c.relation] = &c
+		s.versions[c.relation] = append(s.versions[c.relation], &c)
 		s.lastID = c.id
 	}
 	if s.grantsNeeded() && s.server.runtimeExists {
 		err = tx.QueryRow(ctx, query("inspect_grants"), schema, s.target.RuntimeRole, readable,
 			helperNames).Scan(&s.granted)
+		if err != nil {
+			return fmt.Errorf("read rights: %w", err)
+		}
 	}
-	return err
+	return s.readOutbox(ctx, tx)
 }
+
+// readOutbox notes which tables of the outbox are not as they were made. Before there is the function that knows, another
+// step of up is to be done anyway.
+func (s *State) readOutbox(ctx context.Context, tx pgx.Tx) error {
+	var may bool
+	err := tx.QueryRow(ctx, "select coalesce(pg_catalog.has_function_privilege(pg_catalog.to_regprocedure($1)::oid, 'execute'), false)",
+		ident(s.target.Schema, "writable")+"(pg_catalog.regclass)").Scan(&may)
+	if err != nil || !may {
+		return err
+	}
+	sql := strings.ReplaceAll(query("inspect_writable"), "{schema}", ident(s.target.Schema))
+	rows, _ := tx.Query(ctx, sql, s.target.Schema, outboxTables)
+	if s.harmed, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	return nil
+}
+
+// outboxTables are those of the ring.
+var outboxTables = []string{"change_0", "change_1", "change_2"}
 
 // readable are the tables and views that the runtime role reads.
 var readable = []string{"installation", "channel", "capture", "change_0", "change_1", "change_2", "change"}
@@ -270,23 +340,36 @@ func (s *State) checkServer() {
 	if v.schemaExists && !v.installed {
 		s.refuse("schema %s exists and is not rowfeed's: set database.schema to another name", t.Schema)
 	}
+	if o := s.roles.owner; o.exists && !o.ours && o.powers && !v.installed {
+		s.refuse("role %s is there already, was not made by rowfeed, and may log in or has powers that rowfeed's functions "+
+			"must not have: set database.schema to another name, or rename that role", t.owner())
+	}
+	if lost := s.lost(); len(lost) > 0 {
+		s.refuse("schema %s: missing: %s: run `rowfeed migrate down`, then `rowfeed migrate up`", t.Schema, strings.Join(lost, ", "))
+	}
+	s.checkRights()
+}
+
+// checkRights notes what the role that is connected would need.
+func (s *State) checkRights() {
+	v, t := &s.server, &s.target
 	if t.RuntimeRole != "" && !v.runtimeExists {
-		s.refuse("role %s (the user of database.url) does not exist: create role %s login;", t.RuntimeRole,
+		s.lack("role %s (the user of database.url) does not exist: create role %s login;", t.RuntimeRole,
 			ident(t.RuntimeRole))
 	}
 	if v.superuser {
 		return
 	}
 	if !v.schemaExists && !v.createSchema {
-		s.refuse("role %s may not create a schema: grant create on database %s to %s; or connect as a superuser "+
+		s.lack("role %s may not create a schema: grant create on database %s to %s; or connect as a superuser "+
 			"(database.admin_url)", v.user, ident(v.database), ident(v.user))
 	}
 	if !v.ownerExists && !v.createRole {
-		s.refuse("role %s may not create role %s: alter role %s createrole; or, as a superuser: create role %s nologin; "+
+		s.lack("role %s may not create role %s: alter role %s createrole; or, as a superuser: create role %s nologin; "+
 			"grant %s to %s;", v.user, t.owner(), ident(v.user), ident(t.owner()), ident(t.owner()), ident(v.user))
 	}
 	if v.ownerExists && !v.ownerMember {
-		s.refuse("role %s may not act for role %s: as a superuser: %s or connect as a superuser (database.admin_url)",
+		s.lack("role %s may not act for role %s: as a superuser: %s or connect as a superuser (database.admin_url)",
 			v.user, t.owner(), grantRole(v, t.owner(), v.user))
 	}
 }

@@ -30,12 +30,3 @@ func lockTogether(tables []string, dropping bool) string {
 		"set local lock_timeout = '%s';\n", firstPatience.Milliseconds(), tables[0], mode, each.Milliseconds(), strings.Join(tables[1:], ", only "), mode,
 		LockTimeout)
 }
-
-// names are those of the table and all that inherits from it, quoted.
-func (t *table) names() []string {
-	list := make([]string, len(t.members))
-	for i, m := range t.members {
-		list[i] = ident(m.schema, m.name)
-	}
-	return list
-}

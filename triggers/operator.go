@@ -53,18 +53,18 @@ func (p *planner) requests() {
 	if p.operators.tables {
 		return
 	}
-	p.step("create the tables request and answer", noLock, "", p.asOwner(render("operator", p.target.common())))
+	p.step("create the tables request and answer", p.asOwner(render("operator", p.target.common())),
+		fmt.Sprintf("drop table %s, %s;\n", ident(p.target.Schema, "answer"), ident(p.target.Schema, "request")))
 }
 
-// letAsk makes the operators' role and lets it ask. Who may not create roles goes without: the bridge's own may ask too.
+// letAsk makes the operators' role and lets it ask. Who may not create roles goes without, and is told: see Notes.
 func (p *planner) letAsk() {
 	role := p.target.operator()
-	if !p.operators.role && !p.server.superuser && !p.server.createRole {
-		return
-	}
-	if !p.operators.role {
-		p.step("create role "+role+", whose members may ask the bridges and kick sessions", noLock, "",
-			"create role "+ident(role)+" nologin;\n")
+	if !p.roles.operator.exists {
+		if !p.mayMakeRoles() {
+			return
+		}
+		p.createRole(role, "whose members may ask the bridges and kick sessions", false)
 	}
 	if p.operators.granted {
 		return
@@ -73,13 +73,16 @@ func (p *planner) letAsk() {
 	for i, name := range askable {
 		names[i] = signature(p.target.Schema, name)
 	}
-	p.step("let role "+role+" ask", noLock, "", p.asOwner(fmt.Sprintf(
-		"grant usage on schema %s to %s;\ngrant execute on function %s to %s;\n", ident(p.target.Schema), ident(role),
-		strings.Join(names, ", "), ident(role))))
+	give := func(verb, to string) string {
+		return p.asOwner(fmt.Sprintf("%s usage on schema %s %s %s;\n%s execute on function %s %s %s;\n", verb, ident(p.target.Schema),
+			to, ident(role), verb, strings.Join(names, ", "), to, ident(role)))
+	}
+	p.step("let role "+role+" ask", give("grant", "to"), give("revoke", "from"))
 }
 
 // arguments are those of the functions that have any.
 var arguments = map[string]string{
+	"writable":  "p_table regclass",
 	"ask":       "p_kind text, p_body jsonb",
 	"requested": "p_request uuid",
 	"answer":    "p_request uuid, p_node text, p_body jsonb",

@@ -17,8 +17,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
 	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
-}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql",
-	"sql/drift.sql", "sql/note.sql", "sql/operator.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
+}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql",
+	"sql/drift.sql", "sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql",
+	"sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -92,6 +93,11 @@ func (c common) Piece() int { return 100_000 }
 // Slots are the numbers of the ring's tables.
 func (c common) Slots() []int { return []int{0, 1, 2} }
 
+// Outbox is the qualified name of a table of the ring, as a literal.
+func (c common) Outbox(slot int) string {
+	return literal(ident(c.Schema, fmt.Sprintf("change_%d", slot)))
+}
+
 // SlotAt is the expression of the slot at a time.
 func (c common) SlotAt(at string) string {
 	return fmt.Sprintf("pg_catalog.floor(pg_catalog.date_part('epoch', %s) operator(pg_catalog./) %d)::pg_catalog.int8 "+
@@ -117,6 +123,7 @@ type function struct {
 	name, returns string
 	settings      []setting
 	body          string
+	immutable     bool // says that a plan may hold its answer
 }
 
 // setting is a SET clause: value is SQL, stored is what pg_proc.proconfig keeps of it.
@@ -127,6 +134,9 @@ func (f *function) create(schema string) string {
 	var b strings.Builder
 	name := signature(schema, f.name)
 	fmt.Fprintf(&b, "create or replace function %s returns %s\n  language plpgsql security definer", name, f.returns)
+	if f.immutable {
+		b.WriteString(" immutable")
+	}
 	for _, s := range f.settings {
 		fmt.Fprintf(&b, " set %s = %s", s.name, s.value)
 	}
@@ -143,13 +153,15 @@ func (f *function) config() []string {
 	return out
 }
 
-// helperNames are the functions that a bridge calls.
-var helperNames = []string{"epoch", "tick", "rotate", "ask", "requested", "answer", "answers", "note"}
+// helperNames are the functions that a bridge or a capture calls.
+var helperNames = []string{"epoch", "writable", "tick", "rotate", "ask", "requested", "answer", "answers", "note"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
 	return append([]*function{
 		{name: "epoch", returns: "text", body: render("epoch", t.common())},
+		{name: "writable", returns: "boolean", body: render("writable", t.common()), immutable: true,
+			settings: []setting{searchPath}},
 		{name: "tick", returns: "void", body: render("tick", t.common())},
 		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
 			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},

@@ -18,9 +18,9 @@ const (
 
 // TableStatus is what is to say of one table.
 type TableStatus struct {
-	Table    string   // schema.table
-	State    string   // one of the constants
-	Problems []string // in words; empty when installed
+	Table    string   `json:"table"`    // schema.table
+	State    string   `json:"state"`    // one of the constants
+	Problems []string `json:"problems"` // in words; empty when installed
 }
 
 // Status compares catalog and configuration, table by table.
@@ -38,14 +38,23 @@ func (s *State) Status() []TableStatus {
 		if g.function == "" || known[g.oid] || len(list) > 0 && list[len(list)-1].Table == name {
 			continue
 		}
-		list = append(list, TableStatus{Table: name, State: Unwanted,
-			Problems: []string{"has triggers, but no rule names it, nor does auth.grants_tables"}})
+		list = append(list, TableStatus{Table: name, State: Unwanted, Problems: []string{s.stray(&g)}})
 	}
 	return list
 }
 
+// stray says why a table that no rule names may have our triggers.
+func (s *State) stray(g *installedTrigger) string {
+	for _, t := range s.tables {
+		if functionName(t.want.schema, t.want.name) == g.function {
+			return "has the triggers of " + t.want.relation() + ": it was probably called so before"
+		}
+	}
+	return "has triggers, but no rule names it, nor does auth.grants_tables"
+}
+
 func (s *State) tableStatus(t *table) TableStatus {
-	st := TableStatus{Table: t.want.relation(), State: Installed}
+	st := TableStatus{Table: t.want.relation(), State: Installed, Problems: []string{}}
 	note := func(state, problem string) {
 		order := []string{Installed, Outdated, Disabled, Missing, Broken}
 		if slices.Index(order, state) > slices.Index(order, st.State) {
@@ -56,6 +65,7 @@ func (s *State) tableStatus(t *table) TableStatus {
 	for _, b := range t.broken {
 		note(Broken, b)
 	}
+	s.renamed(t, func(problem string) { note(Broken, problem) })
 	if !t.usable() {
 		return st
 	}
@@ -82,9 +92,61 @@ func (s *State) tableStatus(t *table) TableStatus {
 		if wrong == Missing && i > 0 { // a partition, or only the one for TRUNCATE
 			state = Outdated
 		}
-		note(state, fmt.Sprintf("trigger %s on %s is %s", e.name, ident(e.member.schema, e.member.name), wrong))
+		on := ident(e.member.schema, e.member.name)
+		note(state, fmt.Sprintf("trigger %s on %s is %s", e.name, on, e.how(wrong)))
+	}
+	for _, m := range t.members {
+		for _, g := range s.doubles(m.oid) {
+			note(Outdated, fmt.Sprintf("trigger %s on %s is rowfeed's by another name: what it captures may be captured twice",
+				g.name, ident(m.schema, m.name)))
+		}
 	}
 	return st
+}
+
+// how says how a trigger is disabled, or in what it is outdated.
+func (e *expected) how(wrong string) string {
+	switch {
+	case wrong == "disabled":
+		return "disabled (" + map[string]string{"D": "D: it never fires", "R": "R: it fires for replicated changes alone",
+			"O": "O: it does not fire for replicated changes, nor where session_replication_role is replica"}[e.found.enabled] + ")"
+	case wrong == "outdated" && e.found.function == "":
+		return "not rowfeed's"
+	case wrong == "outdated" && e.clone && !e.found.clone:
+		return "outdated: it is not that of the table that this is a partition of"
+	}
+	return wrong
+}
+
+// renamed says what a column or a table that is gone is probably called now.
+func (s *State) renamed(t *table, note func(string)) {
+	if t.oid == 0 {
+		function := functionName(t.want.schema, t.want.name)
+		for _, g := range s.triggers {
+			if g.function == function && g.name == s.target.rowTrigger() && !g.clone {
+				note("its triggers are on " + g.schema + "." + g.table + ": it was probably renamed to that")
+			}
+		}
+	}
+	latest := s.latest[t.want.relation()]
+	if latest == nil {
+		return
+	}
+	for _, gone := range t.gone {
+		i := slices.Index(latest.columns, gone)
+		if i < 0 {
+			continue
+		}
+		var names []string
+		for name, c := range t.columns {
+			if c.format == latest.types[i] && !slices.Contains(latest.columns, name) {
+				names = append(names, name)
+			}
+		}
+		if len(names) == 1 {
+			note(fmt.Sprintf("column %s was probably renamed to %s, which has its type", gone, names[0]))
+		}
+	}
 }
 
 // versionDifference says in what the newest version differs from what is wanted.
@@ -99,7 +161,7 @@ func versionDifference(have, want *capture) string {
 			}
 		}
 	case !slices.Equal(have.key, want.key):
-		return "its primary key has changed"
+		return fmt.Sprintf("its key was (%s) and is (%s)", have.keyNames(), want.keyNames())
 	case !slices.Equal(have.channels, want.channels):
 		return "the channels that it goes to have changed"
 	}
@@ -137,7 +199,7 @@ func (s *State) Off() []string {
 	if !s.server.installed {
 		return []string{fmt.Sprintf("schema %s is not installed: run `rowfeed migrate up`", s.target.Schema)}
 	}
-	var list []string
+	list := s.offOwn()
 	if s.version < version {
 		list = append(list, fmt.Sprintf("schema %s: installed in version %d, this rowfeed needs version %d", s.target.Schema,
 			s.version, version))
@@ -157,9 +219,15 @@ func (s *State) Off() []string {
 			list = append(list, "channel "+c.name+" is not installed")
 		}
 	}
+	for _, name := range s.harmed {
+		list = append(list, fmt.Sprintf("outbox table %s.%s was dropped or altered, so that nothing is captured: undo that, or run "+
+			"`rowfeed migrate down` and `rowfeed migrate up`", s.target.Schema, name))
+	}
 	if !s.operators.tables {
 		list = append(list, "the tables request and answer are missing")
-	} else if s.operators.role && !s.operators.granted {
+	} else if !s.roles.operator.exists && s.mayMakeRoles() {
+		list = append(list, "role "+s.target.operator()+" is missing")
+	} else if s.roles.operator.exists && !s.operators.granted {
 		list = append(list, "role "+s.target.operator()+" may not ask")
 	}
 	if !s.noted {

@@ -25,6 +25,7 @@ type table struct {
 	broken      []string // why it can't be captured
 	gone        []string // wanted columns that are not there
 	uncalled    []string // owners of partitioned tables who may not execute the function
+	unique      []uniqueIndex
 }
 
 // member is a table, partition or child in a wanted table's tree.
@@ -37,7 +38,7 @@ type member struct {
 	mine         bool
 }
 
-// keys are the columns of the primary key, as far as they have to be captured.
+// keys are the columns of the primary key or of the configured one, as far as they have to be captured.
 func (t *table) keys() []string {
 	if t.want.keyless() {
 		return nil
@@ -91,6 +92,9 @@ func (s *State) readTables(ctx context.Context, tx pgx.Tx) error {
 	if err := s.readCallers(ctx, tx); err != nil {
 		return err
 	}
+	if err := s.readKeys(ctx, tx, oids); err != nil {
+		return fmt.Errorf("read unique keys: %w", err)
+	}
 	return s.checkTables(ctx, tx)
 }
 
@@ -138,12 +142,9 @@ func (s *State) checkTables(ctx context.Context, tx pgx.Tx) error {
 			s.checkParent(t)
 			s.checkNames(t)
 		}
-		for _, b := range t.broken {
-			s.refuse("table %s: %s", t.want.relation(), b)
-		}
 		for _, m := range t.members {
 			if !m.mine {
-				s.refuse("table %s: role %s is not its owner, and only the owner may make a trigger ENABLE ALWAYS: connect "+
+				s.lack("table %s: role %s is not its owner, and only the owner may make a trigger ENABLE ALWAYS: connect "+
 					"as %s or a superuser (database.admin_url)", ident(m.schema, m.name), s.server.user, t.owner)
 			}
 		}
@@ -195,16 +196,7 @@ func (t *table) checkKind() {
 	if t.kind != "r" && t.kind != "p" {
 		return
 	}
-	if t.want.keyless() {
-		return
-	}
-	if len(t.key) == 0 {
-		t.breaks("has no primary key, so that its rows can't be told apart: add one")
-	}
-	if t.deferrable {
-		t.breaks("its primary key is deferrable, so that two rows can have the same key for a while: make it not " +
-			"deferrable")
-	}
+	t.checkKey()
 }
 
 func (t *table) checkColumns() {

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type wanted struct {
 	schema, name string
 	columns      []string // union of the channels', in first-seen order; the key is appended once it is known
 	channels     []wantedChannel
+	key          []string // the configured one; empty: the primary key
 }
 
 // wantedChannel is one channel's part of it.
@@ -64,12 +66,21 @@ func merge(wants []change.Want) ([]*wanted, error) {
 			i = len(all)
 			all = append(all, &wanted{schema: schema, name: name})
 		}
-		all[i].add(want)
+		if err := all[i].add(want); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
 }
 
-func (w *wanted) add(want change.Want) {
+func (w *wanted) add(want change.Want) error {
+	if keyed := func(c wantedChannel) bool { return !c.any }; !want.Any {
+		if slices.ContainsFunc(w.channels, keyed) && !slices.Equal(w.key, want.Key) {
+			return fmt.Errorf("table %s: its rules name different keys, (%s) and (%s): write the same `key` in all of them", w.relation(),
+				strings.Join(w.key, ", "), strings.Join(want.Key, ", "))
+		}
+		w.key = want.Key
+	}
 	watch := want.Watch
 	if len(watch) == 0 && !want.Any {
 		watch = want.Columns
@@ -82,6 +93,7 @@ func (w *wanted) add(want change.Want) {
 	}
 	w.channels[i].watch = union(w.channels[i].watch, watch)
 	w.channels[i].any = w.channels[i].any || want.Any
+	return nil
 }
 
 // keyless tells that nobody needs to tell the table's rows apart.

@@ -137,8 +137,8 @@ func (p *planner) letWrite() {
 		return
 	}
 	schema, owner := ident(p.target.Schema), ident(p.target.owner())
-	p.step("let role "+p.target.owner()+" write the outbox", noLock, "", fmt.Sprintf(
-		"grant all on schema %s to %s;\ngrant all on all tables in schema %s to %s;\n", schema, owner, schema, owner))
+	p.step("let role "+p.target.owner()+" write the outbox", fmt.Sprintf(
+		"grant all on schema %s to %s;\ngrant all on all tables in schema %s to %s;\n", schema, owner, schema, owner), "")
 }
 
 // driftTable makes the table that it writes.
@@ -146,5 +146,6 @@ func (p *planner) driftTable() {
 	if p.noted {
 		return
 	}
-	p.step("create the table drift", noLock, "", p.asOwner(render("drift", p.target.common())))
+	p.step("create the table drift", p.asOwner(render("drift", p.target.common())),
+		"drop table "+ident(p.target.Schema, "drift")+";\n")
 }

@@ -50,7 +50,7 @@ type Relation struct {
 	ID      int32  // rowfeed.capture.id
 	Table   string // as the configuration names it, always with its schema: public.finance_expenserequest
 	Columns []Column
-	Key     []int // positions in Columns of the primary key, in key order
+	Key     []int // positions in Columns of the primary key, or of the configured one, in key order
 }
 
 // Position returns the position of the named column in Columns, or -1.
@@ -86,6 +86,7 @@ type Want struct {
 	Watch   []string // an update that changes none of these (nor the key) appends nothing; empty: Columns
 	Any     bool     // every update that changes the row in any column appends; only Columns, which may be empty, are stored
 	Wake    string   // auto, notify or sweep
+	Key     []string // the columns of a unique key that tell rows apart, in this order; empty: the primary key
 }
 
 // Control is the channel of what concerns the bridge itself: changes of what grants are made of, and requests of the

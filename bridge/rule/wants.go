@@ -17,7 +17,7 @@ func (ch *Channel) wants(cfg config.Channel) []change.Want {
 	var wants []change.Want
 	for i, r := range ch.rules {
 		if ch.tables[r.table][0] == r {
-			w := change.Want{Table: cfg.Rules[i].Table, Channel: ch.name, Wake: wake}
+			w := change.Want{Table: cfg.Rules[i].Table, Channel: ch.name, Wake: wake, Key: cfg.Rules[i].Key}
 			w.Columns, w.Watch = needs(ch.tables[r.table])
 			wants = append(wants, w)
 		}

@@ -36,8 +36,20 @@ func newDirect(t *testing.T, sql, channels string) *direct {
 
 func newDirectOn(t *testing.T, db *pgtest.DB, sql, channels string) *direct {
 	t.Helper()
-	d := &direct{Rig: rig.PrepareOn(t, db, sql, channels), heard: make(chan string, heardRoom)}
-	d.feed = source.New(source.Options{
+	d := attach(t, rig.PrepareOn(t, db, sql, channels), nil)
+	select {
+	case <-d.feed.Started():
+	case <-time.After(rig.Limit):
+		t.Fatal("the feed does not start")
+	}
+	return d
+}
+
+// attach runs a feed of channel items on what is installed; tune may change how.
+func attach(t *testing.T, r *rig.Rig, tune func(*source.Options)) *direct {
+	t.Helper()
+	d := &direct{Rig: r, heard: make(chan string, heardRoom)}
+	o := source.Options{
 		Connect: func(ctx context.Context) (*pgx.Conn, error) {
 			if f := d.connect.Load(); f != nil {
 				return (*f)(ctx)
@@ -46,7 +58,11 @@ func newDirectOn(t *testing.T, db *pgtest.DB, sql, channels string) *direct {
 		},
 		Schema: "rowfeed", Channel: "items", Wake: "auto", Handler: d,
 		Log: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
-	})
+	}
+	if tune != nil {
+		tune(&o)
+	}
+	d.feed = source.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.feed.Run(ctx) }()
@@ -56,11 +72,6 @@ func newDirectOn(t *testing.T, db *pgtest.DB, sql, channels string) *direct {
 			t.Errorf("run feed: %v", err)
 		}
 	})
-	select {
-	case <-d.feed.Started():
-	case <-time.After(rig.Limit):
-		t.Fatal("the feed does not start")
-	}
 	return d
 }
 

@@ -7,14 +7,11 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
-	"nalar.internal/rowfeed/bridge"
-	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/config"
 )
 
@@ -45,27 +42,50 @@ func fail(about, do string) finding { return finding{Outcome: outcomeFail, About
 
 // check is a thing that doctor looks at. It returns nothing where there is nothing to look at.
 type check struct {
-	name string
-	run  func(context.Context, *examination) []finding
+	name  string
+	needs needs
+	run   func(context.Context, *examination) []finding
 }
 
-// checks are those that need no database, and those that do, in the order of the report.
-var (
-	checks = []check{
-		{"configuration", checkConfiguration},
-		{"secrets", checkSecrets},
-		{"files", checkFiles},
-		{"published keys", checkPublishedKeys},
-		{"tokens", checkTokens},
-		{"origins", checkOrigins},
-		{"grants of claims", checkClaimGrants},
-	}
-	databaseChecks = []check{
-		{"rights", checkRights},
-		{"identity queries", checkQueries},
-		{"grants tables", checkGrantsTables},
-	}
+// needs say what a check can't do without; where that is not there, the check of it has said so.
+type needs int
+
+const (
+	needsAdmin     needs = 1 << iota // examination.admin
+	needsRuntime                     // examination.runtime
+	needsInstalled                   // rowfeed's tables
+	needsNothing   needs = 0
+	needsBoth            = needsAdmin | needsRuntime
 )
+
+// checks are in the order of the report: what keeps rowfeed from working, what makes it unsafe, what makes it slow or
+// unreliable.
+var checks = []check{
+	{"configuration", needsNothing, checkConfiguration},
+	{"database", needsNothing, checkDatabase},
+	{"installation", needsAdmin, checkInstallation},
+	{"row security", needsRuntime, checkRowSecurity},
+	{"identity queries", needsRuntime, checkQueries},
+	{"rights", needsRuntime, checkRights},
+	{"rights of others", needsAdmin | needsInstalled, checkOthers},
+	{"search path", needsRuntime, checkSearchPath},
+	{"grants tables", needsBoth, checkGrantsTables},
+	{"secrets", needsNothing, checkSecrets},
+	{"files", needsNothing, checkFiles},
+	{"published keys", needsNothing, checkPublishedKeys},
+	{"tokens", needsNothing, checkTokens},
+	{"origins", needsNothing, checkOrigins},
+	{"grants of claims", needsNothing, checkClaimGrants},
+	{"connections", needsAdmin, checkConnections},
+	{"open files", needsNothing, checkOpenFiles},
+	{"notify queue", needsAdmin, checkQueue},
+	{"doorbell", needsAdmin, checkDoor},
+	{"outbox", needsRuntime | needsInstalled, checkOutbox},
+	{"long transactions", needsAdmin, checkTransactions},
+	{"prepared transactions", needsAdmin, checkPrepared},
+	{"clock", needsRuntime, checkClock},
+	{"settings", needsRuntime, checkSettings},
+}
 
 // examination is what the checks look at.
 type examination struct {
@@ -73,13 +93,29 @@ type examination struct {
 	problems config.Problems // of loading it
 	path     string          // the configuration file, where one is known
 	client   *http.Client    // fetches keys; nil: by the system's certificates
-	admin    *pgx.Conn
-	runtime  *pgx.Conn // as serve connects
+	now      func() time.Time
+	limits   limits
+	has      needs // what is there of it
+
+	admin   *pgx.Conn
+	runtime *pgx.Conn // as serve connects
 }
+
+// limits are from where on a check warns.
+type limits struct {
+	queue       float64       // how full the server's NOTIFY queue is, from 0 to 1
+	transaction time.Duration // its age, prepared ones included
+	skew        time.Duration
+	size        int64 // of the outbox on disk, in bytes
+	dead        int64 // rows of rowfeed's tables that vacuum has left
+}
+
+var usualLimits = limits{queue: 0.1, transaction: 5 * time.Minute, skew: 2 * time.Second, size: 10 << 30, dead: 1_000_000}
 
 const doctorLong = `doctor looks for what makes rowfeed unsafe or unreliable although it runs: secrets and who can read
 them, published keys, tokens of other programs, the queries that tell who a user is and what they may
-see, and the tables behind them.
+see, and the tables behind them; a pooler or a standby in the way, rights that lack and rights too
+many, what holds up the server's NOTIFY queue, vacuum and the outbox, and limits that are too low.
 
 It changes nothing. It connects with database.admin_url and, to see what serve may do, with
 database.url. What it says names keys of the configuration, tables and roles, never rows or secrets.
@@ -102,7 +138,7 @@ func newDoctorCommand(env *environment) *cobra.Command {
 			if !cfg.Given() {
 				return errNoConfig
 			}
-			x := &examination{cfg: cfg, problems: problems, path: env.configFile(), client: env.client}
+			x := &examination{cfg: cfg, problems: problems, path: env.configFile(), client: env.client, now: time.Now, limits: usualLimits}
 			findings := x.examine(cmd.Context())
 			if err := report(env.stdout, findings, asJSON); err != nil {
 				return err
@@ -132,29 +168,17 @@ func (e *environment) configFile() string {
 
 // examine runs all checks.
 func (x *examination) examine(ctx context.Context) []finding {
+	defer x.close(ctx)
 	var all []finding
-	run := func(list []check) {
-		for _, c := range list {
-			for _, f := range c.run(ctx, x) {
-				f.Check = c.name
-				all = append(all, f)
-			}
+	for _, c := range checks {
+		if x.has&c.needs != c.needs {
+			continue
+		}
+		for _, f := range c.run(ctx, x) {
+			f.Check = c.name
+			all = append(all, f)
 		}
 	}
-	run(checks)
-	closing, err := x.connect(ctx)
-	defer closing()
-	if err != nil {
-		f := fail(oneLine(err.Error()), "make it reachable; the queries and tables were not looked at")
-		f.Check = "database"
-		return append(all, f)
-	}
-	if err := change.CheckServer(x.admin.PgConn().ParameterStatus("server_version")); err != nil {
-		f := fail(err.Error(), "upgrade the server; the queries and tables were not looked at")
-		f.Check = "database"
-		return append(all, f)
-	}
-	run(databaseChecks)
 	return all
 }
 
@@ -171,32 +195,6 @@ func checkConfiguration(_ context.Context, x *examination) []finding {
 		found = append(found, good("has all that it needs"))
 	}
 	return found
-}
-
-// connect opens both connections; what it returns closes those that it opened.
-func (x *examination) connect(ctx context.Context) (closing func(), err error) {
-	closing = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		for _, conn := range []*pgx.Conn{x.admin, x.runtime} {
-			if conn != nil {
-				_ = conn.Close(ctx) // nothing is left to lose
-			}
-		}
-	}
-	if x.admin, err = connectAdmin(ctx, x.cfg.Database); err != nil {
-		return closing, err
-	}
-	cfg, err := bridge.DatabaseConfig(x.cfg.Database.URL)
-	if err != nil {
-		return closing, fmt.Errorf("parse database.url: write it as postgres://user@host:5432/database")
-	}
-	cfg.RuntimeParams["application_name"] = "rowfeed doctor"
-	if x.runtime, err = pgx.ConnectConfig(ctx, cfg); err != nil {
-		return closing, fmt.Errorf("connect as serve does: %s: check database.url",
-			strings.Join(strings.Fields(err.Error()), " "))
-	}
-	return closing, nil
 }
 
 // report prints the findings, a line each and what to do below it.

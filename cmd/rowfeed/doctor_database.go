@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,27 +18,16 @@ import (
 	"nalar.internal/rowfeed/config"
 )
 
-//go:embed queries/doctor_role.sql
-var doctorRoleSQL string
+//go:embed queries/doctor_*.sql
+var doctorFiles embed.FS
 
-//go:embed queries/doctor_relations.sql
-var doctorRelationsSQL string
-
-//go:embed queries/doctor_functions.sql
-var doctorFunctionsSQL string
-
-// checkRights looks at what serve's role may do beyond its work.
-func checkRights(ctx context.Context, x *examination) []finding {
-	var role string
-	var rights []string
-	if err := x.runtime.QueryRow(ctx, doctorRoleSQL).Scan(&role, &rights); err != nil {
-		return []finding{fail("the rights of database.url's role can't be read: "+plain(err), "see the error")}
+// doctorQuery returns queries/doctor_NAME.sql.
+func doctorQuery(name string) string {
+	b, err := doctorFiles.ReadFile("queries/doctor_" + name + ".sql")
+	if err != nil {
+		panic(err) // the files are compiled in
 	}
-	if len(rights) > 0 {
-		return []finding{warn(fmt.Sprintf("role %s of database.url %s: a mistake in a query could do anything", role,
-			strings.Join(rights, ", ")), "give serve a role of its own: create role rowfeed login; then rowfeed migrate up")}
-	}
-	return []finding{good("role %s of database.url has no more than it was granted", role)}
+	return string(b)
 }
 
 // checkQueries runs the identity queries as serve does.
@@ -75,6 +64,7 @@ type relation struct {
 	Name     string // schema.table; of a partition that of its root
 	Kind     string // of pg_class
 	Writable bool   // by serve's role
+	Secured  bool   // policies decide which rows that sees
 }
 
 // checkGrantsTables looks for tables that decide who a user is, or what they may see, and whose changes go unnoticed.
@@ -147,6 +137,9 @@ func (x *examination) relations(ctx context.Context, sql string) ([]relation, er
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback(ctx) }() // nothing was written
+	if err := x.searchPath(ctx, tx); err != nil {
+		return nil, err
+	}
 	const name = "rowfeed_doctor"
 	prepared, err := tx.Prepare(ctx, name, sql)
 	if err != nil {
@@ -173,11 +166,30 @@ func (x *examination) relations(ctx context.Context, sql string) ([]relation, er
 	}
 	names := map[string]bool{}
 	walkPlan(nodes, names)
-	rows, err := tx.Query(ctx, doctorRelationsSQL, slices.Sorted(maps.Keys(names)), x.runtime.Config().User)
+	rows, err := tx.Query(ctx, doctorQuery("relations"), slices.Sorted(maps.Keys(names)), x.runtime.Config().User)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+}
+
+// runtimeUser is the role of database.url; empty where that can't be read.
+func (x *examination) runtimeUser() string {
+	user, err := userOf(x.cfg.Database.URL)
+	if err != nil {
+		return "" // the configuration's check says so
+	}
+	return user
+}
+
+// searchPath has names in tx mean what they mean to serve's role.
+func (x *examination) searchPath(ctx context.Context, tx pgx.Tx) error {
+	var path string
+	err := x.runtime.QueryRow(ctx, `select replace(current_setting('search_path'), '"$user"', quote_ident(current_user))`).Scan(&path)
+	if err == nil {
+		_, err = tx.Exec(ctx, "select set_config('search_path', $1, true)", path)
+	}
+	return err
 }
 
 // walkPlan collects the relations of a plan, quoted as SQL writes them.
@@ -208,7 +220,7 @@ func (x *examination) functions(ctx context.Context, sql string) ([]string, erro
 	for _, m := range called.FindAllStringSubmatch(sql, -1) {
 		names = append(names, m[1], strings.ToLower(m[1]))
 	}
-	rows, err := x.admin.Query(ctx, doctorFunctionsSQL, names)
+	rows, err := x.admin.Query(ctx, doctorQuery("functions"), names)
 	if err != nil {
 		return nil, err
 	}

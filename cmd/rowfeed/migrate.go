@@ -28,7 +28,7 @@ up works table by table, each in a transaction of its own that waits at most ` +
 tried again, so that no write of the ERP waits longer. It can be run again at any time, several at
 once, and after it was stopped half-way.`
 
-// newMigrateCommand makes `rowfeed migrate plan|up|down|status`.
+// newMigrateCommand makes `rowfeed migrate plan|up|down|sql|status`.
 func newMigrateCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
@@ -37,7 +37,7 @@ func newMigrateCommand(env *environment) *cobra.Command {
 		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newPlanCommand(env), newUpCommand(env), newDownCommand(env), newStatusCommand(env))
+	cmd.AddCommand(newPlanCommand(env), newUpCommand(env), newDownCommand(env), newSQLCommand(env), newStatusCommand(env))
 	return cmd
 }
 

@@ -41,7 +41,7 @@ channels:
 		{"up again", "", "up", 0, "nothing to do"},
 		{"plan after", "", "plan", 0, "-- nothing to do"},
 		{"status after", "", "status", 0, "installed  public.orders"},
-		{"disabled", `alter table orders disable trigger "00_` + schema + `"`, "status", 2, "disabled   public.orders"},
+		{"disabled", `alter table orders disable trigger "00_` + schema + `"`, "status", 2, "disabled  public.orders"},
 		{"plan of the repair", "", "plan", 2, "-- lock: share row exclusive on \"public\".\"orders\""},
 		{"repair", "", "up", 0, "watch public.orders"},
 		{"status repaired", "", "status", 0, "installed  public.orders"},

@@ -33,6 +33,13 @@ func (e *environment) progress() (print func(string), count *int) {
 }
 
 func migrateUp(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
+	state, err := env.greet(ctx, conn, target)
+	if err != nil {
+		return err
+	}
+	for _, line := range state.Notes() {
+		fmt.Fprintln(env.stdout, oneLine("note: "+line))
+	}
 	progress, count := env.progress()
 	if err := triggers.Up(ctx, conn, target, progress); err != nil {
 		return err
@@ -44,6 +51,10 @@ func migrateUp(ctx context.Context, env *environment, conn *pgx.Conn, target tri
 }
 
 func migrateDown(ctx context.Context, env *environment, conn *pgx.Conn, target triggers.Target) error {
+	target = triggers.Target{Schema: target.Schema} // the rules don't matter, nor whether they still fit
+	if _, err := env.greet(ctx, conn, target); err != nil {
+		return err
+	}
 	progress, count := env.progress()
 	if err := triggers.Down(ctx, conn, target.Schema, progress); err != nil {
 		return err
@@ -52,4 +63,14 @@ func migrateDown(ctx context.Context, env *environment, conn *pgx.Conn, target t
 		progress("nothing to do: schema " + target.Schema + " is not installed")
 	}
 	return nil
+}
+
+// greet says where it is connected to, before anything is done there.
+func (e *environment) greet(ctx context.Context, conn *pgx.Conn, target triggers.Target) (*triggers.State, error) {
+	state, err := inspect(ctx, conn, target)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintln(e.stdout, oneLine(state.Server().String()))
+	return state, err
 }

@@ -35,16 +35,19 @@ type sizes struct {
 	window time.Duration // in which one p99 of its commits is taken
 	behind int           // changes that the bridge has to catch up with
 
+	crossings            int // of channels from quiet to busy
 	watched, revocations int // sessions; one user's, and as many tenths of everybody's
 }
 
 var (
 	full = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second,
 		histories: 10_000, lanes: 16, storm: 10_000, rounds: 3,
-		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute, writes: 1000, locks: 5 * time.Second, window: 10 * time.Second, behind: 1_000_000, watched: 5000, revocations: 200}
+		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute, writes: 1000, locks: 5 * time.Second, window: 10 * time.Second, behind: 1_000_000,
+		watched: 5000, revocations: 200, crossings: 1000}
 	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond,
 		histories: 320, lanes: 8, storm: 500, rounds: 1,
-		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second, writes: 200, locks: 600 * time.Millisecond, window: time.Second, behind: 20_000, watched: 200, revocations: 20}
+		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second, writes: 200, locks: 600 * time.Millisecond, window: time.Second, behind: 20_000,
+		watched: 200, revocations: 20, crossings: 50}
 )
 
 // scenario attacks something and returns its figures and what is to be said about them.
@@ -75,6 +78,9 @@ var scenarios = []scenario{
 	}},
 	{"revoked", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return revoked(ctx, s, z.watched, z.revocations)
+	}},
+	{"modes", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
+		return modes(ctx, s, z.crossings)
 	}},
 	{"sweep", func(ctx context.Context, s *stage, z sizes) ([]figure, []string, error) {
 		return sweeping(ctx, s, z.outbox, z.rounds, z.open)

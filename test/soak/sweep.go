@@ -82,6 +82,19 @@ func (w *watched) times() []float64 {
 	return took
 }
 
+// feedConfig is how the bridge connects to sweep.
+func (s *stage) feedConfig(database string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(s.server.URL(database, bridgeRole))
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
+		"max_parallel_workers_per_gather": "0", "jit": "off"} {
+		cfg.RuntimeParams[name] = value
+	}
+	return cfg, nil
+}
+
 // watch runs a feed on the named database until ctx ends.
 func watch(ctx context.Context, s *stage, database string, running *errgroup.Group) (*watched, error) {
 	w := &watched{}
@@ -89,14 +102,9 @@ func watch(ctx context.Context, s *stage, database string, running *errgroup.Gro
 	w.feed = source.New(source.Options{
 		Schema: "rowfeed", Channel: "steps", Wake: "auto", Handler: w, Log: zap.NewNop(),
 		Connect: func(ctx context.Context) (*pgx.Conn, error) {
-			cfg, err := pgx.ParseConfig(s.server.URL(database, bridgeRole))
+			cfg, err := s.feedConfig(database)
 			if err != nil {
 				return nil, err
-			}
-			// As the bridge connects.
-			for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off",
-				"max_parallel_workers_per_gather": "0", "jit": "off"} {
-				cfg.RuntimeParams[name] = value
 			}
 			if connections++; connections == 1 { // the second one listens
 				dial := cfg.DialFunc

@@ -1,21 +1,23 @@
 -- Written by rowfeed for {{comment .Relation}}. `rowfeed migrate up` replaces it, `rowfeed migrate down` removes it.
--- A row's price is mostly the setting up of expressions, once a transaction, function by function: so there are few.
+-- What a row costs is mostly the setting up of expressions, function by function, once in each transaction that gets to
+-- them: so there are few, and what is seldom needed is in an "if" of its own.
 declare
   v_op   pg_catalog."char";
   v_old  pg_catalog.text[];
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
-  v_may  pg_catalog.bool := false;
+  v_open pg_catalog.bool;
+  v_gone pg_catalog.text;
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be converted
-  -- makes the change a resync ('r') and never an error of the ERP's statement. Nor is it one that somebody has made the
-  -- function or the outbox another role's, or has taken a right: then nothing is captured, which shows as drift.
+  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    v_may := pg_catalog.has_table_privilege({{literal .Outbox}}::pg_catalog.regclass, 'insert');
+    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
+    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -24,6 +26,13 @@ begin
       if {{.Guard "NEW"}} then
         v_old := {{.Values "OLD"}};
         v_new := {{.Values "NEW"}};
+        if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid then
+          if {{.Overtaken}} and {{.Differ}} then
+            v_op := 'r'::pg_catalog."char";
+            v_old := null;
+            v_new := null;
+          end if;
+        end if;
       else
         v_op := 'r'::pg_catalog."char";
       end if;
@@ -31,6 +40,12 @@ begin
       v_op := 'i'::pg_catalog."char";
       if {{.Guard "NEW"}} then
         v_new := {{.Values "NEW"}};
+        if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid then
+          if {{.Overtaken}} then
+            v_op := 'r'::pg_catalog."char";
+            v_new := null;
+          end if;
+        end if;
       else
         v_op := 'r'::pg_catalog."char";
       end if;
@@ -53,12 +68,28 @@ begin
       v_new := null;
     end if;
 {{- end}}
+    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
+    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
+      if TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
+        v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+        if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
+          v_gone := {{.Statement}};
+        end if;
+        if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
+          v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
+          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
+            then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+        end if;
+      end if;
+    end if;
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
     v_op := 'r'::pg_catalog."char";
     v_old := null;
     v_new := null;
   end;
-  if not v_may{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+  if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
     return null;
   end if;
   v_at := pg_catalog.clock_timestamp();
