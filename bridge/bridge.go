@@ -93,7 +93,7 @@ func New(cfg *config.Config, log *zap.Logger, set ...Option) (*Bridge, error) {
 		rules := book.Channel(name)
 		anyTenant, tenants := rules.Scopes()
 		c := &channel{name: name, rules: rules, router: router.NewChannel(name, anyTenant, tenants, func() { b.sessions.Wake() })}
-		c.carry = &carrier{channel: c, log: log, metrics: b.metrics, drifted: b.drift.ring}
+		c.carry = &carrier{channel: c, log: log, metrics: b.metrics, drift: b.drift}
 		c.feed = source.New(source.Options{
 			Connect: b.dedicated("rowfeed " + name),
 			Schema:  cfg.Database.Schema, Channel: name, Wake: cfg.Channels[name].Wake, Notify: b.notify,

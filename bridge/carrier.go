@@ -21,13 +21,18 @@ type carrier struct {
 	metrics *operate.Metrics
 	faults  faultLog
 	hush    hush
-	drifted func() // hears of each change that could not be captured; it does not wait
+	drift   *drift
 }
 
 // Change implements source.Handler.
 func (c *carrier) Change(at change.Place, ch *change.Change) {
 	if ch.Op == change.Resync {
-		c.drifted()
+		c.drift.ring()
+	}
+	if c.drift.others(ch.Relation.Table) { // rows of the old table must not be taken for the new one's
+		void := *ch
+		void.Op, void.Old, void.New, void.Reason = change.Resync, nil, nil, "drift"
+		ch = &void
 	}
 	c.channel.rules.Apply(at, ch, c)
 }
@@ -47,7 +52,7 @@ func (c *carrier) Swept() { c.channel.router.Flush(c.channel.feed.History().End(
 func (c *carrier) Lost(reason string) {
 	c.log.Warn("gap in the feed, subscribers are told", zap.String("channel", c.channel.name), zap.String("reason", reason))
 	if reason == "drift" {
-		c.drifted()
+		c.drift.ring()
 	}
 	c.channel.router.Notify(change.Notice{Channel: c.channel.name, Reason: reason})
 }

@@ -169,7 +169,7 @@ func (d *desk) explain(ctx context.Context, conn *pgx.Conn, body []byte) (any, e
 		return nil, fmt.Errorf("read request: %w", err)
 	}
 	x := &explain.Explainer{Config: d.b.cfg, Channels: map[string]*rule.Channel{},
-		Node: &explain.Node{Sessions: d.b.sessions, Position: d.b.position}}
+		Node: &explain.Node{Sessions: d.b.sessions, Position: d.b.position, Drift: d.b.drift.line}}
 	for _, c := range d.b.channels {
 		x.Channels[c.name] = c.rules
 	}

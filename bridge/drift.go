@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,16 +39,19 @@ type drift struct {
 
 	// Of the goroutine, and of the preflight before it.
 	noted   map[string]triggers.WatchedTable
+	owed    map[string]bool             // not noted, since that failed
 	again   map[string]*change.Snapshot // mended, but what was in progress then may have gone past the old capture
 	failing bool
 
 	mu     sync.Mutex
 	tables []operate.Table // what the last look saw
+	// Tables without our trigger: what is captured in their name is of a table that was called so before.
+	foreign atomic.Pointer[map[string]bool]
 }
 
 func newDrift(b *Bridge, wants []change.Want, every time.Duration) (*drift, error) {
 	d := &drift{b: b, every: every, bell: make(chan struct{}, 1), rights: map[string]bool{},
-		noted: map[string]triggers.WatchedTable{}, again: map[string]*change.Snapshot{}}
+		noted: map[string]triggers.WatchedTable{}, owed: map[string]bool{}, again: map[string]*change.Snapshot{}}
 	d.target = triggers.Target{Schema: b.cfg.Database.Schema, Retention: b.cfg.Database.Retention, RuntimeRole: b.db.User, Wants: wants}
 	for table := range b.cfg.Auth.GrantsTables {
 		d.rights[rule.Table(table)] = true
@@ -143,15 +147,18 @@ func (d *drift) look(ctx context.Context) error {
 	var errs []error
 	for _, t := range s.Tables {
 		was, known := d.noted[t.Table]
-		if known && was.State == t.State && was.Thread == t.Thread && slices.Equal(was.Problems, t.Problems) {
+		if owed := d.owed[t.Table]; known && !owed && was.State == t.State && was.Thread == t.Thread && slices.Equal(was.Problems, t.Problems) {
 			errs = append(errs, d.settle(ctx, conn, s, t))
 			continue
 		}
-		told, since, err := s.Note(ctx, conn, d.target.Schema, t, false)
+		told, since, err := s.Note(ctx, conn, d.target.Schema, t, d.owed[t.Table])
 		if err != nil {
+			d.owed[t.Table] = true
+			d.show(t, time.Now())
 			errs = append(errs, err)
 			continue
 		}
+		delete(d.owed, t.Table)
 		delete(d.again, t.Table)
 		if told && t.State == triggers.Installed && len(s.Snapshot.Xip) > 0 {
 			d.again[t.Table] = s.Snapshot
@@ -192,6 +199,13 @@ func (d *drift) show(t triggers.WatchedTable, since time.Time) {
 	} else {
 		d.tables = append(d.tables, now)
 	}
+	foreign := map[string]bool{}
+	for _, o := range d.tables {
+		if o.State == triggers.Missing {
+			foreign[o.Table] = true
+		}
+	}
+	d.foreign.Store(&foreign)
 	d.mu.Unlock()
 	fields := []zap.Field{zap.String("table", t.Table), zap.String("state", t.State), zap.Strings("problems", t.Problems)}
 	switch {
@@ -205,11 +219,28 @@ func (d *drift) show(t triggers.WatchedTable, since time.Time) {
 	}
 }
 
+// others tells whether changes in a table's name are another's: it was swapped by a rename, and its trigger went along with
+// the old one.
+func (d *drift) others(table string) bool {
+	foreign := d.foreign.Load()
+	return foreign != nil && (*foreign)[table]
+}
+
 // list returns how the tables stand.
 func (d *drift) list() []operate.Table {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.tables)
+}
+
+// line says what is wrong with a table; empty when nothing is.
+func (d *drift) line(table string) string {
+	for _, t := range d.list() {
+		if t.Table == table {
+			return t.Line()
+		}
+	}
+	return ""
 }
 
 // warnings says that tables have drifted. Anybody may ask for readiness, so it names none.

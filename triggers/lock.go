@@ -26,7 +26,7 @@ func lockTogether(tables []string, dropping bool) string {
 		mode = "access exclusive"
 	}
 	each := max(patience/time.Duration(len(tables)-1), time.Millisecond)
-	return fmt.Sprintf("set local lock_timeout = '%dms';\nlock table only %s in %s mode;\nset local lock_timeout = '%dms';\nlock table only %s in %s mode;\n"+
-		"set local lock_timeout = '%s';\n", firstPatience.Milliseconds(), tables[0], mode, each.Milliseconds(), strings.Join(tables[1:], ", only "), mode,
-		LockTimeout)
+	return fmt.Sprintf("set local lock_timeout = '%dms';\nlock table only %s in %s mode;\n"+
+		"set local lock_timeout = '%dms';\nlock table only %s in %s mode;\nset local lock_timeout = '%s';\n",
+		firstPatience.Milliseconds(), tables[0], mode, each.Milliseconds(), strings.Join(tables[1:], ", only "), mode, LockTimeout)
 }

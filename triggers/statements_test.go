@@ -111,7 +111,7 @@ func TestCopy(t *testing.T) {
 	}
 	b.appended("copy binary", "i a,b,1", "i NULL,2")
 	b.exec(`begin; truncate copies`)
-	if tag, err = pg.CopyFrom(t.Context(), strings.NewReader("3\tf\n"), `copy copies (id, status) from stdin (freeze)`); err != nil {
+	if _, err = pg.CopyFrom(t.Context(), strings.NewReader("3\tf\n"), `copy copies (id, status) from stdin (freeze)`); err != nil {
 		t.Fatal(err)
 	}
 	b.exec(`commit`)

@@ -76,7 +76,7 @@ func TestSavepoints(t *testing.T) {
 	if len(got) != 200 || got[0] != "i x,11" || got[199] != "u odd,209 < x,209" {
 		t.Errorf("%d changes, want 200: %q", len(got), got[:min(4, len(got))])
 	}
-	if n := b.one(fmt.Sprintf(`select count(distinct xid)::text || max(xid)::text from %s where xid >= '%s' and op <> 'k'`,
+	if n := b.one(fmt.Sprintf(`select count(distinct xid)::text || max(xid::text) from %s where xid >= '%s' and op <> 'k'`,
 		ident(b.target.Schema, "change"), xid)); n != "1"+xid {
 		t.Errorf("transactions of the rows: %s, want the one top-level %s", n, xid)
 	}

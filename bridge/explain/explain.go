@@ -31,6 +31,8 @@ type Node struct {
 	// Position returns where a change of a channel stands in memory, 0 where it is not there, and whether the channel has
 	// been swept since its transaction ended.
 	Position func(channel string, xid, lsn uint64, at time.Time) (pos uint64, swept bool)
+	// Drift says since when a table (schema.table) is not captured as the rules need it, and why; empty where it is.
+	Drift func(table string) string
 }
 
 // New makes an Explainer that works by the configuration alone. Its errors are config.Problems.
@@ -222,6 +224,8 @@ func (s *search) watched(ctx context.Context, channel, table string, nothing boo
 		s.captured(No, "Table %s has no trigger of rowfeed: its changes are not captured: %s.", table, up)
 	case enabled == "D" || enabled == "R":
 		s.captured(No, "The trigger of rowfeed on table %s is disabled: its changes are not captured: %s.", table, up)
+	case s.drift(table) != "":
+		s.captured(Unknown, "%s.", s.drift(table))
 	case !nothing:
 	case !s.f.Captured(table):
 		s.captured(No, "Table %s was never captured: %s.", table, up)
@@ -232,6 +236,13 @@ func (s *search) watched(ctx context.Context, channel, table string, nothing boo
 			openWord(len(s.edge.Snapshot.Xip)), s.watches(channel, table))
 	}
 	return nil
+}
+
+func (s *search) drift(table string) string {
+	if s.x.Node == nil {
+		return ""
+	}
+	return s.x.Node.Drift(table)
 }
 
 func (s *search) captured(v Verdict, format string, args ...any) {

@@ -26,7 +26,7 @@ func (t *Table) Line() string {
 	if !t.Since.IsZero() {
 		since = " since " + t.Since.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("%s is %s%s, changes may be missed: %s: run `rowfeed migrate status`", t.Table, t.State, since,
+	return fmt.Sprintf("table %s is %s%s, so changes of it may be missed: %s: run `rowfeed migrate status`", t.Table, t.State, since,
 		strings.Join(t.Problems, "; "))
 }
 

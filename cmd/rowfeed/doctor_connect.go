@@ -136,7 +136,9 @@ func hears(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if _, err := conn.Exec(ctx, "listen "+quoted, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return false, err
 	}
-	other, err := pgx.ConnectConfig(ctx, conn.Config())
+	cfg := conn.Config()
+	cfg.OnNotification = nil // else it would be conn's: what other hears would be taken for what conn hears
+	other, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return false, err
 	}

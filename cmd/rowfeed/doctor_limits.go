@@ -11,17 +11,21 @@ import (
 	"nalar.internal/rowfeed/config"
 )
 
-// connectionsOf is how many connections a node has to the database: two of each feed, one where it does not listen, and
-// the pool's.
+// connectionsOf is how many connections a node has to the database at most: of each channel one that sweeps, one that reads
+// for those who come back, one that listens unless it polls, and one that leads while it is busy; the control channel's,
+// which nobody resumes; and the pool's.
 func connectionsOf(cfg *config.Config) (int, error) {
 	pool, err := pgxpool.ParseConfig(cfg.Database.URL)
 	if err != nil {
 		return 0, err
 	}
-	n := int(pool.MaxConns) + 2 // the control channel's
+	n := int(pool.MaxConns) + 3
 	for _, c := range cfg.Channels {
-		if n++; c.Wake != "sweep" {
-			n++
+		switch n += 4; c.Wake {
+		case "sweep":
+			n -= 2
+		case "notify":
+			n--
 		}
 	}
 	return n, nil
@@ -54,14 +58,14 @@ func checkConnections(ctx context.Context, x *examination) []finding {
 		switch {
 		case l.places < 0:
 		case need > l.places:
-			found = append(found, fail(fmt.Sprintf("a node needs %d connections, and %s places for %d", need, l.what, l.places), l.do+or))
+			found = append(found, fail(fmt.Sprintf("a node may need %d connections, and %s places for %d", need, l.what, l.places), l.do+or))
 		case need > l.places-l.used+ours:
-			found = append(found, warn(fmt.Sprintf("a node needs %d connections, and %s %d places left of %d", need, l.what, l.places-l.used+ours,
+			found = append(found, warn(fmt.Sprintf("a node may need %d connections, and %s %d places left of %d", need, l.what, l.places-l.used+ours,
 				l.places), l.do+", or have others use fewer"+or))
 		}
 	}
 	if len(found) == 0 {
-		found = append(found, good("a node needs %d; of the server's %d places others use %d", need, places, used-ours))
+		found = append(found, good("a node may need %d; of the server's %d places others use %d", need, places, used-ours))
 	}
 	return found
 }

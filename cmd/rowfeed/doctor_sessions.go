@@ -155,17 +155,20 @@ func (x *examination) named(ctx context.Context) (pid int, err error) {
 	}
 }
 
-// checkDoor looks for others who hold the lock by which a channel's leader tells the triggers that it is awake.
+// checkDoor looks for others who hold the locks by which a channel's leader tells the triggers that it is awake.
 func checkDoor(ctx context.Context, x *examination) []finding {
-	channels := map[int64]string{}
+	effects := map[int64]string{} // by key
 	for _, name := range append(slices.Collect(maps.Keys(x.cfg.Channels)), change.Control) {
-		channels[change.DoorKey(x.cfg.Database.Schema, name)] = name
+		effects[change.DoorKey(x.cfg.Database.Schema, name)] = "the lock by which bridges tell the triggers of channel " + name +
+			" that they are awake: no trigger notifies, and changes come up to a second late"
+		effects[change.LeaderKey(x.cfg.Database.Schema, name)] = "the lock of the bridge that leads channel " + name +
+			": none can, and every commit notifies, however busy it gets"
 	}
 	type holder struct {
 		backend
 		Key int64
 	}
-	rows, err := x.admin.Query(ctx, doctorQuery("door"), slices.Collect(maps.Keys(channels)), x.runtimeUser())
+	rows, err := x.admin.Query(ctx, doctorQuery("door"), slices.Collect(maps.Keys(effects)), x.runtimeUser())
 	if err != nil {
 		return []finding{unreadable("advisory locks", err)}
 	}
@@ -175,11 +178,10 @@ func checkDoor(ctx context.Context, x *examination) []finding {
 	}
 	var found []finding
 	for _, h := range holders {
-		found = append(found, warn(fmt.Sprintf("%s holds, or waits for, the lock by which bridges tell the triggers of channel %s that they are "+
-			"awake: no trigger notifies, and changes come up to a second late", h.backend, channels[h.Key]), "end it: "+ending([]backend{h.backend})))
+		found = append(found, warn(h.backend.String()+", holds, or waits for, "+effects[h.Key], "end it: "+ending([]backend{h.backend})))
 	}
 	if len(found) == 0 {
-		found = append(found, good("nobody but bridges keeps triggers from notifying"))
+		found = append(found, good("nobody but bridges holds the locks between them and the triggers"))
 	}
 	return found
 }

@@ -24,7 +24,7 @@ func unpack(archive []byte, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // what was written is closed
 	zipped, err := gzip.NewReader(bytes.NewReader(archive))
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func unpack(archive []byte, dir string) error {
 		if header.Typeflag != tar.TypeReg || !inside {
 			continue
 		}
-		if err := write(root, name, fs.FileMode(0o644|header.Mode&0o111), files); err != nil { //nolint:gosec // a mode
+		if err := write(root, name, fs.FileMode(0o644|header.Mode&0o111), files); err != nil {
 			return err
 		}
 	}

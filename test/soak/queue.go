@@ -90,7 +90,8 @@ func queueing(ctx context.Context, s *stage, rate float64, window time.Duration)
 	if err != nil {
 		return nil, nil, fmt.Errorf("wait for the queue to be read: %w", err)
 	}
-	took := figure{name: title + "when the bridge goes on: until it is empty", unit: "s", values: []float64{time.Since(start).Seconds()}, bar: none}
+	took := figure{name: title + "when the bridge goes on: until it is empty", unit: "s", bar: none}
+	took.values = []float64{time.Since(start).Seconds()}
 	figures[0] = count(title+"is half full, and full: writes that failed", failed, 0)
 	return append(figures, count(title+"is over half full: times that the ERP's writes added to it", q.grown, 0), took), q.notes, s.ready(ctx)
 }

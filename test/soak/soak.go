@@ -42,11 +42,13 @@ type sizes struct {
 var (
 	full = sizes{times: 10, rate: 500, calm: 2 * time.Second, held: 4 * time.Second,
 		histories: 10_000, lanes: 16, storm: 10_000, rounds: 3,
-		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute, writes: 1000, locks: 5 * time.Second, window: 10 * time.Second, behind: 1_000_000,
+		mute: 16, flood: 100_000, outbox: 10_000_000, open: time.Minute,
+		writes: 1000, locks: 5 * time.Second, window: 10 * time.Second, behind: 1_000_000,
 		watched: 5000, revocations: 200, crossings: 1000}
 	short = sizes{times: 2, rate: 250, calm: 400 * time.Millisecond, held: 600 * time.Millisecond,
 		histories: 320, lanes: 8, storm: 500, rounds: 1,
-		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second, writes: 200, locks: 600 * time.Millisecond, window: time.Second, behind: 20_000,
+		mute: 3, flood: 3000, outbox: 200_000, open: 2 * time.Second,
+		writes: 200, locks: 600 * time.Millisecond, window: time.Second, behind: 20_000,
 		watched: 200, revocations: 20, crossings: 50}
 )
 

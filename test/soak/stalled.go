@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ func stalled(ctx context.Context, s *stage, rate float64, window time.Duration, 
 	if err := s.caughtUp(ctx); err != nil {
 		return nil, nil, err
 	}
+	size := figure{name: "the outbox of a dead bridge grows, for each change of three small columns, by", unit: "bytes", bar: none}
 	states := []struct {
 		name  string
 		enter func() error
@@ -32,7 +34,16 @@ func stalled(ctx context.Context, s *stage, rate float64, window time.Duration, 
 		{"still runs: what is noise", func() error { return nil }},
 		{"is stopped (SIGSTOP)", func() error { return s.signal(syscall.SIGSTOP) }},
 		{fmt.Sprintf("is stopped and %d changes behind", behind), func() error {
-			return s.exec(ctx, database, "update item set n = n + 1 where id < 0")
+			before, err := s.outboxSize(ctx)
+			if err != nil {
+				return err
+			}
+			if err := s.exec(ctx, database, "update item set n = n + 1 where id < 0"); err != nil {
+				return err
+			}
+			after, err := s.outboxSize(ctx)
+			size.values = append(size.values, float64(after-before)/float64(behind))
+			return err
 		}},
 		{"goes on and catches up with them", func() error { return s.signal(syscall.SIGCONT) }},
 		{"is killed", s.crash},
@@ -66,15 +77,27 @@ func stalled(ctx context.Context, s *stage, rate float64, window time.Duration, 
 			figures[2*i].values = append(figures[2*i].values, p99)
 			figures[2*i+1].values = append(figures[2*i+1].values, p99/runs)
 		}
-		if err := s.start(ctx); err != nil {
-			return nil, nil, err
-		}
-		if err := s.caughtUp(ctx); err != nil {
+		if err := errors.Join(s.start(ctx), s.caughtUp(ctx)); err != nil {
 			return nil, nil, err
 		}
 	}
 	figures[0] = count(title+"runs, is stopped, dead or behind: writes that failed", failed, 0)
-	return figures, nil, nil
+	return append(figures, size), nil, nil
+}
+
+// outboxSize is what the outbox takes on the disk, in bytes, its index included.
+func (s *stage) outboxSize(ctx context.Context) (size int64, err error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, `select sum(pg_total_relation_size(oid))::int8 from pg_class
+		where relnamespace = 'rowfeed'::regnamespace and relkind = 'r' and relname like 'change%'`).Scan(&size)
+	if err != nil {
+		return 0, fmt.Errorf("read the outbox's size: %w", err)
+	}
+	return size, nil
 }
 
 // signal sends the bridge a signal.

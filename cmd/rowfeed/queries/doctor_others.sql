@@ -19,7 +19,7 @@ from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
 left join pg_roles r on r.oid = a.grantee
-where n.nspname = $1 and a.grantee <> p.proowner
+where n.nspname = $1 and a.grantee <> p.proowner and p.prorettype <> 'trigger'::regtype -- which nobody can call
   and coalesce(r.rolname not in ($2, $4), true)
   and not coalesce(r.rolname = $3 and p.proname in ('ask', 'answers'), false)
 group by a.grantee
