@@ -110,12 +110,10 @@ begin
     -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
     -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
     begin
-      if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
-        if pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
-          if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-            if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
-              null; -- never: but "perform" would run a query of its own, for each row
-            end if;
+      if {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then -- rings is planned away too
+        if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+          if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+            null; -- never: but "perform" would run a query of its own, for each row
           end if;
         end if;
       end if;
