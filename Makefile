@@ -8,7 +8,7 @@ NPM_CI   := npm ci --no-audit --no-fund --loglevel=error
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test race client fuzz e2e audit bench soak demo test-versions build clean
+.PHONY: help setup fmt lint test race client fuzz e2e audit bench bench-writes soak demo test-versions build clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ audit: ## known weaknesses of what is used, and of how (VULNDB=file:///path: wit
 bench: ## the figures of the README, against the floors
 	@scripts/setup.sh go postgres
 	go run ./test/bench
+
+bench-writes: ## what a write of the ERP costs, with triggers and without
+	@scripts/setup.sh go postgres
+	go run ./test/bench -only writes
 
 soak: ## kill, cut and flood for twenty minutes: the figures of what is lost
 	@scripts/setup.sh go postgres

@@ -196,10 +196,9 @@ func (b *Bridge) run(ctx context.Context) error {
 		b.control.renew = r.changed
 		start(r.run)
 	}
-	start(b.control.feed.Run)
-	start(b.keepTime)
-	start(b.who.Run)
-	start(b.drift.run)
+	for _, f := range []func(context.Context) error{b.control.feed.Run, b.keepTime, b.who.Run, b.drift.run} {
+		start(f)
+	}
 	b.sessions.Start()
 	if err := b.awaitFeeds(ctx, failed, &running); err != nil {
 		listeners.close()

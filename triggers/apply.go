@@ -76,9 +76,10 @@ func run(ctx context.Context, conn *pgx.Conn, steps []Step, progress func(string
 
 // round tries each step that is left, once, and says of those that it could not do who holds what they need.
 func (r *runner) round(ctx context.Context, try int) (left []string, err error) {
+	held := map[string]bool{} // tables whose function is not there yet
 	for i := range r.steps {
 		step := &r.steps[i]
-		if r.done[i] || step.late && len(left) > 0 {
+		if r.done[i] || step.late && len(left) > 0 || held[step.script] {
 			continue
 		}
 		start := time.Now()
@@ -101,6 +102,7 @@ func (r *runner) round(ctx context.Context, try int) (left []string, err error) 
 		if step.Table == "" {
 			return left, nil // what follows rests on it
 		}
+		held[step.script] = true
 	}
 	return left, nil
 }

@@ -38,7 +38,7 @@ type captureChannel struct {
 	Notify  string
 	Door    string // SQL: the key of the lock that says whether somebody is awake
 	Ring    bool
-	Changed string // SQL: whether an update changed what the channel watches
+	Changed string // SQL: whether an update changed what the channel watches; empty: any of the columns will do
 }
 
 // Values is the array of the captured values of OLD or NEW.
@@ -90,6 +90,9 @@ func (d captureData) Overtaken() string {
 		"              '%' operator(pg_catalog.||) " + d.Version("NEW") + " operator(pg_catalog.||) '%'])"
 }
 
+// Differ is whether an update changed any of the columns; null where it is no update, or can't be told.
+func (d captureData) Differ() string { return imagesDiffer }
+
 // functionName is stable, unique and at most 63 bytes, whatever the table is called.
 func functionName(schema, name string) string {
 	sum := sha256.Sum256([]byte(schema + "\x00" + name))
@@ -129,6 +132,11 @@ func (s *State) newCapture(t *table, id int32) *capture {
 		data.Channels = append(data.Channels, channel)
 		c.channels = append(c.channels, channel.ID)
 	}
+	for i := range data.Channels {
+		if !data.Image && data.Channels[i].Changed == imagesDiffer {
+			data.Channels[i].Changed = ""
+		}
+	}
 	settings := settingsOf(data.Columns, s.server.monetary)
 	c.function = &function{
 		name: functionName(t.want.schema, t.want.name), returns: "trigger", settings: settings,
@@ -139,10 +147,13 @@ func (s *State) newCapture(t *table, id int32) *capture {
 	return c
 }
 
+// imagesDiffer is what an update has to be for any channel; whoever watches all columns asks nothing more.
+const imagesDiffer = "v_old operator(pg_catalog.<>) v_new"
+
 // changed compares the watched values. Arrays are compared, not values: there null equals null.
 func changed(columns, watch []string) string {
 	if len(watch) == len(columns) {
-		return "v_old operator(pg_catalog.<>) v_new"
+		return imagesDiffer
 	}
 	var was, now []string
 	for i, name := range columns {

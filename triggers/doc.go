@@ -15,7 +15,13 @@
 // Tables that grants are made of are watched for the channel .control, which is always there: any change of a row counts,
 // compared by its bytes (*<>), and no more than the user's column is stored.
 //
-// How to undo it: `rowfeed migrate down`, which leaves the schema as it was, to the byte of pg_dump --schema-only.
+// How to undo it: `rowfeed migrate down`, which leaves the schema as it was, to the byte of pg_dump --schema-only. A role
+// that up has made has a comment that says so; one of such a name that was there before is used, and stays.
+//
+// Plan says it step by step, Up does the steps, Scripts writes them as migration files with what takes each back. A step
+// is a transaction that locks one table of the ERP, or one with its partitions, and does so first of all with the
+// strongest lock that it needs: a lock that grows, or a second table, could be part of a deadlock with the ERP.
+//
 // In an emergency `alter table … disable trigger "00_rowfeed"` silences one table at once.
 //
 // The capture function must never make a write of the ERP fail or wait. So it reads the configured columns by name, in

@@ -42,12 +42,12 @@ func pgbouncer(t *testing.T, database, mode string) string {
 		"auth_type = trust\nauth_file = %s\npool_mode = %s\nignore_startup_parameters = extra_float_digits\n", u.Hostname(), u.Port(), port,
 		users, mode)
 	for path, text := range map[string]string{users: `"postgres" ""`, config: text} {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // the pooler's user reads it
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for d := dir; d != os.TempDir() && len(d) > 1; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // likewise
+		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -104,6 +104,17 @@ func (c common) SlotAt(at string) string {
 		"operator(pg_catalog.%%) %d", at, c.Slot, slots)
 }
 
+// TurnAt is the expression of how far a time is into the ring's turn: SlotAt by two functions, for what each row pays.
+func (c common) TurnAt(at string) string {
+	return fmt.Sprintf("%[1]s operator(pg_catalog.-) pg_catalog.date_bin(%[2]s, %[1]s, '1970-01-01 00:00:00+00'::pg_catalog.timestamptz)",
+		at, c.Seconds(slots))
+}
+
+// Seconds is the interval of so many slots.
+func (c common) Seconds(slots int) string {
+	return fmt.Sprintf("'%d seconds'::pg_catalog.\"interval\"", slots*c.Slot)
+}
+
 // SlotNow is the expression of the current slot.
 func (c common) SlotNow() string { return c.SlotAt("pg_catalog.clock_timestamp()") }
 

@@ -57,7 +57,7 @@ func NewWatcher(target Target) (*Watcher, error) {
 	for i, want := range wants {
 		w.schemas, w.names = append(w.schemas, want.schema), append(w.names, want.name)
 		for _, column := range want.columns {
-			w.numbers = append(w.numbers, int32(i+1)) //nolint:gosec // tables of a configuration
+			w.numbers = append(w.numbers, int32(i+1))
 			w.columns = append(w.columns, column)
 		}
 	}

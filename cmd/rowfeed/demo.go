@@ -91,7 +91,7 @@ func (s *demoStage) perform(
 	if err != nil {
 		return err
 	}
-	node, err := bridge.New(s.cfg, log)
+	node, err := bridge.New(s.cfg, log, bridge.WithDriftCheck(time.Second)) // a visitor does not wait a quarter of a minute
 	if err != nil {
 		return fmt.Errorf("make bridge: %w", err)
 	}

@@ -30,6 +30,7 @@ type demoServer struct {
 	sources map[string]demoSource // resource -> where its requests are
 	tables  map[string]string     // table -> resource
 	rights  *demoRights
+	change  demoMigration // of the schema
 	mux     *http.ServeMux
 	policy  string
 
@@ -72,6 +73,8 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 	s.mux.HandleFunc("GET /demo/visit", s.visit)
 	s.mux.HandleFunc("POST /demo/rights/{right}", s.as(s.setRight))
 	s.mux.HandleFunc("POST /demo/why", s.as(s.why))
+	s.mux.HandleFunc("GET /demo/migration", s.as(s.migration))
+	s.mux.HandleFunc("POST /demo/migration/{step}", s.as(s.migrate))
 	s.mux.HandleFunc("GET /demo/unseen", s.as(s.unseen))
 	s.mux.HandleFunc("GET /api/requests", s.as(s.requests))
 	s.mux.HandleFunc("GET /api/requests/{resource}/{id}", s.as(s.request))

@@ -145,12 +145,10 @@ func (s *demoStage) install(ctx context.Context) error {
 	if err := erp.Install(ctx, conn); err != nil {
 		return err
 	}
-	wants, problems := rule.Wants(s.cfg)
-	if len(problems) > 0 {
-		return fmt.Errorf("check rules of sample ERP: %w", config.Problems(problems))
+	target, err := s.target()
+	if err != nil {
+		return err
 	}
-	target := triggers.Target{Schema: s.cfg.Database.Schema, Retention: s.cfg.Database.Retention,
-		RuntimeRole: demoBridgeRole, Wants: wants}
 	if err := triggers.Up(ctx, conn, target, func(string) {}); err != nil {
 		return fmt.Errorf("install triggers: %w", err)
 	}
@@ -160,6 +158,16 @@ func (s *demoStage) install(ctx context.Context) error {
 		return fmt.Errorf("grant operator's role: %w", err)
 	}
 	return erp.GrantQueries(ctx, conn, demoBridgeRole)
+}
+
+// target is what is installed.
+func (s *demoStage) target() (triggers.Target, error) {
+	wants, problems := rule.Wants(s.cfg)
+	if len(problems) > 0 {
+		return triggers.Target{}, fmt.Errorf("check rules of sample ERP: %w", config.Problems(problems))
+	}
+	return triggers.Target{Schema: s.cfg.Database.Schema, Retention: s.cfg.Database.Retention,
+		RuntimeRole: demoBridgeRole, Wants: wants}, nil
 }
 
 var errServerEnded = errors.New("postgresql ended by itself: start the demo again")

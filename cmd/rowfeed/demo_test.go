@@ -121,6 +121,7 @@ func TestDemo(t *testing.T) { // not parallel: it looks at what is left behind
 	t.Run("lists", func(t *testing.T) { demoListsTest(t, visitors) })
 	t.Run("decision", func(t *testing.T) { demoDecisionTest(t, visitors) })
 	t.Run("rights", func(t *testing.T) { demoRightsTest(t, visitors["clerk"], visitors["approver"]) })
+	t.Run("migration", func(t *testing.T) { demoMigrationTest(t, visitors["approver"]) })
 	t.Run("update", func(t *testing.T) { demoUpdateTest(t, visitors, setup.Socket) })
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -158,7 +159,7 @@ func demoPageTest(t *testing.T, base, socket string) {
 
 func demoStrangersTest(t *testing.T, stranger, clerk demoVisitor) {
 	for _, path := range []string{"/api/requests", "/api/stock", "/api/notifications", "/demo/rows", "/demo/committed",
-		"/demo/rights", "/demo/visit", "/demo/unseen"} {
+		"/demo/rights", "/demo/visit", "/demo/unseen", "/demo/migration"} {
 		if status := stranger.call(t, "GET", path, nil, nil); status != http.StatusUnauthorized {
 			t.Errorf("%s without a token: %d", path, status)
 		}

@@ -93,7 +93,8 @@ func (x *examination) behind(ctx context.Context, o outbox) finding {
 	case o.tick == nil || *o.tick > lateTick:
 		return warn(about+"; a bridge empties it, and none runs", "start `rowfeed serve`")
 	}
-	return warn(about+"; nobody holds its tables now", "see the log of `rowfeed serve`; transactions that last, prepared ones too, keep it back")
+	return warn(about+"; nobody holds its tables now",
+		"see the log of `rowfeed serve`; transactions that last, prepared ones too, keep it back")
 }
 
 // bytesOf writes a number of bytes as people say it.
@@ -126,8 +127,8 @@ func checkClock(ctx context.Context, x *examination) []finding {
 		if skew < 0 {
 			way = "behind"
 		}
-		return []finding{warn(fmt.Sprintf("the server's clock is %s %s this machine's: tokens expire by this one, changes are dated by the server's",
-			skew.Abs().Round(100*time.Millisecond), way), "have both keep their clocks by NTP")}
+		return []finding{warn(fmt.Sprintf("the server's clock is %s %s this machine's: tokens expire by this one, changes are dated by "+
+			"the server's", skew.Abs().Round(100*time.Millisecond), way), "have both keep their clocks by NTP")}
 	}
 	return []finding{good("the server's is within %s of this machine's", (skew.Abs() + doubt).Round(time.Millisecond))}
 }

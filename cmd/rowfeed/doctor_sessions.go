@@ -71,7 +71,8 @@ func (x *examination) blind(ctx context.Context) string {
 		return ""
 	}
 	user := x.admin.Config().User
-	return fmt.Sprintf("; role %s sees its own sessions only (grant pg_read_all_stats to %s)", printable(user), pgx.Identifier{user}.Sanitize())
+	return fmt.Sprintf("; role %s sees its own sessions only (grant pg_read_all_stats to %s)", printable(user),
+		pgx.Identifier{user}.Sanitize())
 }
 
 // full is how full the NOTIFY queue is when the triggers stop to notify and the server begins to warn.

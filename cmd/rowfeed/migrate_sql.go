@@ -38,7 +38,8 @@ func newSQLCommand(env *environment) *cobra.Command {
 		})
 	cmd.Flags().StringVar(&flags.out, "out", "", "the `folder` that the files go to")
 	cmd.Flags().StringVar(&flags.app, "django", "", "write migrations of this Django `app`")
-	cmd.Flags().StringVar(&flags.depends, "depends", "", "with --django: the `migration` that the first depends on: 0042_invoices, or app.0042_invoices")
+	cmd.Flags().StringVar(&flags.depends, "depends", "", "with --django: the `migration` that the first depends on: 0042_invoices, or "+
+		"app.0042_invoices")
 	return cmd
 }
 
@@ -110,7 +111,7 @@ func migrationsIn(dir string, pattern *regexp.Regexp) ([]migrationFile, error) {
 		if err != nil {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		text, err := os.ReadFile(filepath.Join(dir, entry.Name())) //nolint:gosec // a file of the folder that the user names
 		if err != nil {
 			return nil, fmt.Errorf("read migration: %w", err)
 		}

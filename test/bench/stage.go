@@ -27,7 +27,7 @@ var (
 	//go:embed sql/floor.sql
 	floorSQL string
 	//go:embed sql/rowfeed.yaml
-	settings []byte
+	bridgeSettings []byte
 )
 
 const bridgeRole = "rowfeed"
@@ -44,8 +44,8 @@ type stage struct {
 	count    int
 }
 
-func newStage(ctx context.Context, profiles string) (*stage, error) {
-	server, err := pgserver.Start(ctx, pgserver.Options{Durable: true})
+func newStage(ctx context.Context, profiles string, settings map[string]string) (*stage, error) {
+	server, err := pgserver.Start(ctx, pgserver.Options{Durable: true, Settings: settings})
 	if err != nil {
 		return nil, fmt.Errorf("start postgresql: %w", err)
 	}
@@ -54,7 +54,7 @@ func newStage(ctx context.Context, profiles string) (*stage, error) {
 		server.Stop()
 		return nil, fmt.Errorf("make folder: %w", err)
 	}
-	if err := os.WriteFile(s.file(), settings, 0o600); err != nil {
+	if err := os.WriteFile(s.file(), bridgeSettings, 0o600); err != nil {
 		_ = s.close()
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}

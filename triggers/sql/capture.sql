@@ -1,11 +1,13 @@
 -- Written by rowfeed for {{comment .Relation}}. `rowfeed migrate up` replaces it, `rowfeed migrate down` removes it.
+-- What a row costs is mostly the setting up of expressions, function by function, once in each transaction that gets to
+-- them: so there are few, and what is seldom needed is in an "if" of its own.
 declare
-  v_op   pg_catalog."char" := 't';
+  v_op   pg_catalog."char";
   v_old  pg_catalog.text[];
   v_new  pg_catalog.text[];
-  v_at   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-  v_slot pg_catalog.int8;
-  v_open pg_catalog.bool := false;
+  v_at   pg_catalog.timestamptz;
+  v_turn pg_catalog."interval"; -- how far into the ring's turn that is
+  v_open pg_catalog.bool;
   v_gone pg_catalog.text;
 {{- if .Image}}
   v_any  pg_catalog.bool;
@@ -16,79 +18,88 @@ begin
   begin
     -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
     v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
-    if TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
-      if TG_OP operator(pg_catalog.=) 'UPDATE' then
-        v_op := 'u';
+    if TG_OP operator(pg_catalog.=) 'UPDATE' then
+      v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
-        v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
+      v_any := OLD operator(pg_catalog.*<>) NEW; -- by the bytes: a type need not know how to compare
 {{- end}}
-        if {{.Guard "NEW"}} then
-          v_old := {{.Values "OLD"}};
-          v_new := {{.Values "NEW"}};
-          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}}
-              and v_old operator(pg_catalog.<>) v_new then
-            v_op := 'r';
+      if {{.Guard "NEW"}} then
+        v_old := {{.Values "OLD"}};
+        v_new := {{.Values "NEW"}};
+        if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid then
+          if {{.Overtaken}} and {{.Differ}} then
+            v_op := 'r'::pg_catalog."char";
             v_old := null;
             v_new := null;
           end if;
-        else
-          v_op := 'r';
-        end if;
-      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
-        v_op := 'i';
-        if {{.Guard "NEW"}} then
-          v_new := {{.Values "NEW"}};
-          if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid and {{.Overtaken}} then
-            v_op := 'r';
-            v_new := null;
-          end if;
-        else
-          v_op := 'r';
         end if;
       else
-        v_op := 'd';
-        if {{.Guard "OLD"}} then
-          v_old := {{.Values "OLD"}};
-        else
-          v_op := 'r';
+        v_op := 'r'::pg_catalog."char";
+      end if;
+    elsif TG_OP operator(pg_catalog.=) 'INSERT' then
+      v_op := 'i'::pg_catalog."char";
+      if {{.Guard "NEW"}} then
+        v_new := {{.Values "NEW"}};
+        if NEW.xmax operator(pg_catalog.<>) '0'::pg_catalog.xid then
+          if {{.Overtaken}} then
+            v_op := 'r'::pg_catalog."char";
+            v_new := null;
+          end if;
         end if;
+      else
+        v_op := 'r'::pg_catalog."char";
       end if;
-{{- if .Unbounded}}
-      -- An outbox row above the server's limit of 1 GB would be the ERP's error.
-      if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
-          coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
-        v_op := 'r';
-        v_old := null;
-        v_new := null;
+    elsif TG_OP operator(pg_catalog.=) 'DELETE' then
+      v_op := 'd'::pg_catalog."char";
+      if {{.Guard "OLD"}} then
+        v_old := {{.Values "OLD"}};
+      else
+        v_op := 'r'::pg_catalog."char";
       end if;
-{{- end}}
+    else
+      v_op := 't'::pg_catalog."char";
     end if;
+{{- if .Unbounded}}
+    -- An outbox row above the server's limit of 1 GB would be the ERP's error.
+    if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
+        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
+      v_op := 'r'::pg_catalog."char";
+      v_old := null;
+      v_new := null;
+    end if;
+{{- end}}
     -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
     -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
-    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 and TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
-      v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
-      if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
-        v_gone := {{.Statement}};
-      end if;
-      if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
-        v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
-        perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
-          then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
+      if TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
+        v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+        if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
+          v_gone := {{.Statement}};
+        end if;
+        if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
+          v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
+          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
+            then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+        end if;
       end if;
     end if;
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    v_op := 'r';
+    v_op := 'r'::pg_catalog."char";
     v_old := null;
     v_new := null;
   end;
-  if not v_open then
-    return null; -- somebody has altered the outbox: that is not the ERP's trouble, and status tells of it
+  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+  if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+    return null;
   end if;
-  v_slot := {{.SlotAt "v_at"}};
+  v_at := pg_catalog.clock_timestamp();
+  v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
-  if v_op operator(pg_catalog.<>) 'u' or {{.Changed}} then
+{{- if .Changed}}
+  if v_old is null or v_new is null or {{.Changed}} then
+{{- end}}
 {{- range $.Slots}}
-    {{if eq . 0}}if v_slot operator(pg_catalog.=) 0 then{{else if eq . 1}}elsif v_slot operator(pg_catalog.=) 1 then{{else}}else{{end}}
+    {{if eq . 0}}if v_turn operator(pg_catalog.<) {{$.Seconds 1}} then{{else if eq . 1}}elsif v_turn operator(pg_catalog.<) {{$.Seconds 2}} then{{else}}else{{end}}
       insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, old, new) values (
         pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(), v_at, {{$.ID}}, {{$channel.ID}},
         pg_catalog.pg_trigger_depth(), v_op, v_old, v_new);
@@ -102,7 +113,9 @@ begin
       if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
         if pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
           if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-            perform pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text);
+            if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+              null; -- never: but "perform" would run a query of its own, for each row
+            end if;
           end if;
         end if;
       end if;
@@ -110,7 +123,9 @@ begin
       null; -- a sweep finds the row without being rung for
     end;
 {{- end}}
+{{- if .Changed}}
   end if;
+{{- end}}
 {{- end}}
   return null;
 end

@@ -3,6 +3,7 @@
 import { Bell, Toasts } from './bell.js';
 import { $, h, now, replay, span } from './dom.js';
 import { Feed } from './feed.js';
+import { Migration } from './migration.js';
 import { Outage } from './outage.js';
 import { Requests } from './requests.js';
 import { Rights } from './rights.js';
@@ -64,6 +65,10 @@ const outage = new Outage({
   restore: () => feed.open(),
   committed: async () => (await ask('/demo/committed'))?.changes ?? null,
 });
+const migration = new Migration({
+  look: () => ask('/demo/migration'),
+  run: (name) => post(`/demo/migration/${name}`, {}),
+});
 const stock = new Stock();
 const bell = new Bell({ read: () => post('/api/notifications/read', {}) });
 const requests = new Requests({
@@ -124,8 +129,8 @@ async function fetchAll() {
     again = false;
     held = [];
     const who = user;
-    const paths = ['/api/requests', '/api/stock', '/api/notifications', '/demo/rights'];
-    const [list, levels, messages, has] = await Promise.all(paths.map((path) => ask(path)));
+    const paths = ['/api/requests', '/api/stock', '/api/notifications', '/demo/rights', '/demo/migration'];
+    const [list, levels, messages, has, altered] = await Promise.all(paths.map((path) => ask(path)));
     const waiting = held;
     held = null;
     if (who !== user) {
@@ -136,6 +141,7 @@ async function fetchAll() {
     if (levels) stock.load(levels);
     if (messages) bell.load(messages);
     if (has) rights.load(has);
+    if (altered) migration.load(altered);
     waiting.forEach(apply);
   } while (again);
 }
@@ -202,6 +208,7 @@ function state({ state: name, reason }) {
   $('live-announce').textContent = word;
   outage.state(name);
   rights.state(name);
+  migration.state(name);
 }
 
 // Why the page had to fetch everything again, by the reason that the bridge gives; "reconnected" is the page's own.
@@ -238,7 +245,7 @@ function view(next) {
   $('sees').textContent = user.sees;
   $('work').dataset.role = user.role;
   $('work').append(...(user.role === 'clerk' ? [$('stock'), $('requests')] : [$('requests'), $('stock')]));
-  for (const panel of [requests, stock, wire, sql, outage]) panel.show(user);
+  for (const panel of [requests, stock, wire, sql, outage, migration]) panel.show(user);
   rights.show(user, setup.users);
   bell.load({ items: [], unread: 0 });
   feed = new Feed({ url: setup.socket, channels: setup.channels, token: renew });
@@ -252,7 +259,8 @@ function view(next) {
   feed.addEventListener('again', () => outage.again());
   feed.addEventListener('stale', ({ detail: { reason } }) => {
     if (reason === 'connected') sql.refresh();
-    else if (reason !== 'grants_changed' || !rights.tells) explain(reason);
+    else if (!(reason === 'grants_changed' && rights.tells || reason === 'drift' && migration.tells)) explain(reason);
+    if (reason === 'drift') migration.heard(now());
     if (reason !== 'grants_changed') return refresh();
     if (regrant) return refresh();
     regrant = regranted().finally(() => { regrant = null; });

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux || darwin
 
 package main
 
@@ -20,8 +20,8 @@ func checkOpenFiles(_ context.Context, x *examination) []finding {
 		return nil // the configuration's check says so
 	}
 	most := x.cfg.Server.MaxConnections
-	need := uint64(max(0, most+most/4+database+64)) //nolint:gosec // not negative; connections of nobody known have a quarter more
-	if need > uint64(limit.Cur) {
+	need := uint64(max(0, most+most/4+database+64)) // those of nobody known have a quarter more
+	if need > limit.Cur {
 		return []finding{warn(fmt.Sprintf("server.max_connections is %d, and a process of this user may have %d files open", most, limit.Cur),
 			fmt.Sprintf("raise it to %d where serve runs (ulimit -n; LimitNOFILE= in systemd; --ulimit nofile= of a container), or set "+
 				"server.max_connections lower", need))}
