@@ -31,4 +31,10 @@ union all
 select 'role ' || quote_ident(r.rolname), 'is a superuser', 'alter role ' || quote_ident(r.rolname) || ' nosuperuser'
 from pg_roles r
 where r.rolname in ($2, $3) and r.rolsuper
+union all
+select 'publication ' || quote_ident(t.pubname), 'sends ' || count(*) || ' tables of schema ' || quote_ident($1) || ' to its subscribers',
+       'let it name its tables; where it stays so, a subscriber of PostgreSQL needs tables of the same names, else it stops'
+from pg_publication_tables t
+where t.schemaname = $1
+group by t.pubname
 order by 1, 2
