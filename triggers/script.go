@@ -157,8 +157,8 @@ func preambleOfScript(schema, guard string) string {
 	}
 	fmt.Fprintf(&b, "end $rowfeed$;\n%sdo $rowfeed$ begin\n", Preamble)
 	// What was kept lasts as long as the transaction.
-	b.WriteString("if coalesce(pg_catalog.current_setting('rowfeed.was_role', true), '') = '' then\n  raise exception 'rowfeed: run this file in one " +
-		"transaction: psql -1 -v ON_ERROR_STOP=1 -f';\nend if;\n")
+	b.WriteString("if coalesce(pg_catalog.current_setting('rowfeed.was_role', true), '') = '' then\n" +
+		"  raise exception 'rowfeed: run this file in one transaction: psql -1 -v ON_ERROR_STOP=1 -f';\nend if;\n")
 	fmt.Fprintf(&b, "if not pg_catalog.pg_try_advisory_xact_lock(%d) then\n  raise exception 'rowfeed: another migration of this "+
 		"schema is running: try again';\nend if;\n", lockKey(schema))
 	b.WriteString(guard)
