@@ -49,6 +49,7 @@ func TestCapturesHadStopped(t *testing.T) {
 	if marks[0] != nil || marks[1] != nil || marks[2] == nil {
 		t.Errorf("places before, between, after: %v", marks)
 	}
+	d.sweeps(t, 2)
 	d.cut(t)
 	d.Exec(t, `update item set n = 6 where id = 6`)
 	d.want(t, "6=6")
