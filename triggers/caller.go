@@ -52,7 +52,7 @@ func (p *planner) letAttach(t *table) {
 	}
 	on := fmt.Sprintf(" execute on function %s ", signature(p.target.Schema, functionName(t.want.schema, t.want.name)))
 	whom := strings.Join(roles, ", ") + ";\n"
-	step := Step{What: "let the owner of " + t.want.relation() + " make partitions", script: scriptWatch + t.want.relation(),
+	step := Step{What: "let the owner of " + t.want.relation() + " make partitions", late: true, script: scriptWatch + t.want.relation(),
 		undo: p.asOwner("revoke" + on + "from " + whom)}
 	step.add(p.asOwner("grant" + on + "to " + whom))
 	p.add(step)

@@ -5,7 +5,7 @@
 //   - a role "<schema>_owner" that can't log in and owns what follows, nothing else;
 //   - the schema (rowfeed unless configured otherwise): the tables installation, channel, capture and the outbox
 //     change_0, change_1, change_2 (a ring: the oldest is truncated), a view change over them for people, the functions
-//     epoch, writable, tick and rotate, and one function capture_… for each watched table;
+//     epoch, writable, rings, tick and rotate, and one function capture_… for each watched table;
 //   - on each watched table two triggers, 00_<schema> (after insert, update, delete, for each row) and
 //     00_<schema>_truncate, ENABLE ALWAYS. Partitions get the clone that PostgreSQL makes, and a truncate trigger of
 //     their own; children by inheritance get both.

@@ -56,7 +56,7 @@ func NewWatcher(target Target) (*Watcher, error) {
 	w := &Watcher{target: target, wants: wants}
 	for i, want := range wants {
 		w.schemas, w.names = append(w.schemas, want.schema), append(w.names, want.name)
-		for _, column := range want.columns {
+		for _, column := range union(want.columns, want.key) {
 			w.numbers = append(w.numbers, int32(i+1))
 			w.columns = append(w.columns, column)
 		}

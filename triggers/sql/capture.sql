@@ -9,6 +9,9 @@ declare
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
   v_until pg_catalog.timestamptz;
   v_gone pg_catalog.text;
+{{- if .Rings}}
+  v_ring pg_catalog.bool;
+{{- end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
@@ -121,18 +124,18 @@ begin
     -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
     -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
     begin
-      if pg_catalog.current_setting('max_prepared_transactions') operator(pg_catalog.=) '0' then
-        if pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
-          if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-            if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
-              null; -- never: but "perform" would run a query of its own, for each row
-            end if;
-          end if;
+      v_ring := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+    exception when others then
+      v_ring := false; -- a sweep finds the row without being rung for
+    end;
+    -- Not in that block: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring then
+      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+        if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+          null; -- never: but "perform" would run a query of its own, for each row
         end if;
       end if;
-    exception when others then
-      null; -- a sweep finds the row without being rung for
-    end;
+    end if;
 {{- end}}
 {{- if .Changed}}
   end if;
