@@ -7,7 +7,7 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
-  v_open pg_catalog.bool;
+  v_until pg_catalog.timestamptz;
   v_gone pg_catalog.text;
 {{- range .Channels}}{{if .Ring}}
   v_ring_{{.ID}} pg_catalog.bool;
@@ -19,8 +19,9 @@ begin
   -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
   -- converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
-    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
+    v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
+      then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -89,10 +90,20 @@ begin
       end if;
     end if;
     -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-    if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+    if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
       return null;
     end if;
     v_at := pg_catalog.clock_timestamp();
+    if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
+      begin
+        perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
+        if not found then
+          return null;
+        end if;
+      exception when others then
+        return null; -- somebody has altered it
+      end;
+    end if;
 {{- range .Channels}}{{if .Ring}}
     -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
     -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
@@ -100,7 +111,7 @@ begin
     v_ring_{{.ID}} := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
 {{- end}}{{end}}
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    if v_open is not true then
+    if v_until is null then
       return null;
     end if;
     if v_at is null then -- it was before the locks
