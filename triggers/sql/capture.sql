@@ -94,16 +94,6 @@ begin
       return null;
     end if;
     v_at := pg_catalog.clock_timestamp();
-    if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
-      begin
-        perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
-        if not found then
-          return null;
-        end if;
-      exception when others then
-        return null; -- somebody has altered it
-      end;
-    end if;
 {{- range .Channels}}{{if .Ring}}
     -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
     -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
@@ -123,6 +113,16 @@ begin
       perform pg_catalog.set_config('rowfeed.replaced', v_gone, true); -- undone with the block
     end if;
   end;
+  if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
+    begin
+      perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
+      if not found then
+        return null;
+      end if;
+    exception when others then
+      return null; -- somebody has altered it
+    end;
+  end if;
   v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
 {{- if .Changed}}
