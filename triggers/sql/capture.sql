@@ -9,9 +9,9 @@ declare
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
   v_until pg_catalog.timestamptz;
   v_gone pg_catalog.text;
-{{- if .Rings}}
-  v_ring pg_catalog.bool;
-{{- end}}
+{{- range .Channels}}{{if .Ring}}
+  v_ring_{{.ID}} pg_catalog.bool;
+{{- end}}{{end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
@@ -82,21 +82,37 @@ begin
         end if;
         if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
           v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
-          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
-            then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+          if pg_catalog.length(v_gone) operator(pg_catalog.>=) 8000 then
+            v_gone := v_gone operator(pg_catalog.||) ' *'; -- from there on, any that may be
+          end if;
+          perform pg_catalog.set_config('rowfeed.replaced', v_gone, true);
         end if;
       end if;
     end if;
+    -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+    if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+      return null;
+    end if;
+    v_at := pg_catalog.clock_timestamp();
+{{- range .Channels}}{{if .Ring}}
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full: then a sweep finds the row without being rung for.
+    v_ring_{{.ID}} := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+{{- end}}{{end}}
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    v_op := 'r'::pg_catalog."char";
-    v_old := null;
-    v_new := null;
+    if v_until is null then
+      return null;
+    end if;
+    if v_at is null then -- it was before the locks
+      v_op := 'r'::pg_catalog."char";
+      v_old := null;
+      v_new := null;
+      v_at := pg_catalog.clock_timestamp();
+    elsif v_gone is not null then
+      perform pg_catalog.set_config('rowfeed.replaced', v_gone, true); -- undone with the block
+    end if;
   end;
-  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-  if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
-    return null;
-  end if;
-  v_at := pg_catalog.clock_timestamp();
   if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
     begin
       perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
@@ -120,16 +136,8 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
-    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
-    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
-    begin
-      v_ring := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
-    exception when others then
-      v_ring := false; -- a sweep finds the row without being rung for
-    end;
-    -- Not in that block: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
-    if v_ring then
+    -- Not in the block above: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring_{{.ID}} then
       if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
         if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
           null; -- never: but "perform" would run a query of its own, for each row
