@@ -107,7 +107,10 @@ func TestDoctorOutbox(t *testing.T) {
 	w.exec("select {s}.tick()")
 	w.says(checkOutbox, "ok", "last tick ")
 	w.exec("update {s}.change_0 set at = at - interval '2 min'; update {s}.change_1 set at = at - interval '2 min'; update {s}.change_2 set at = at - interval '2 min'")
-	w.says(checkOutbox, "warn", "no bridge has written a tick for 2m")
+	w.says(checkOutbox, "warn", "no bridge has written a tick for 2m", "captures stop in ")
+	w.exec("update {s}.installation set open_until = clock_timestamp() - interval '3 hours'")
+	w.says(checkOutbox, "fail", "captures have stopped 3h0m", "they go on then, and clients fetch afresh")
+	w.exec("select {s}.rotate()")
 
 	const old = "insert into {s}.change_1 (xid, lsn, at, capture, channel, depth, op) values (pg_current_xact_id(), '0/1', clock_timestamp() - interval '%s', 0, 1, 0, 'i')"
 	w.exec(fmt.Sprintf(old, "30 days"))
