@@ -15,11 +15,16 @@ declare
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
+  v_at := pg_catalog.clock_timestamp();
+  -- This block writes nothing but once where a snapshot is kept, so its subtransaction costs no id. A column that is gone, was retyped or can't be
   -- converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
-    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed' then
+      -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
+      v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    else
+      v_open := {{.S}}.proven(v_at);
+    end if;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -114,7 +119,6 @@ begin
   if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
     return null;
   end if;
-  v_at := pg_catalog.clock_timestamp();
   v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
 {{- if .Changed}}
