@@ -25,13 +25,14 @@ type own struct {
 	relations []ownRelation
 }
 
-// ownRelation is a table, view or index of the schema; kind is pg_class.relkind.
+// ownRelation is a table, view, index or sequence of the schema; kind is pg_class.relkind.
 type ownRelation struct{ name, kind, owner string }
 
-// ownKinds are the tables, views and indexes that have to be there.
+// ownKinds are the tables, views, indexes and sequences that have to be there.
 var ownKinds = map[string]string{
 	"installation": "r", "channel": "r", "capture": "r", "change_0": "r", "change_1": "r", "change_2": "r", "change": "v",
 	"request": "r", "answer": "r", "drift": "r", "change_0_channel_xid": "i", "change_1_channel_xid": "i", "change_2_channel_xid": "i",
+	"open_until": "S",
 }
 
 // readOwn reads the roles and what is in the schema.
@@ -71,10 +72,10 @@ func (s *State) lost() []string {
 	}
 	var list []string
 	for name, kind := range ownKinds {
-		made := name == "drift" || (name == "request" || name == "answer") && !s.operators.tables
+		made := name == "drift" || name == "open_until" && s.version < version || (name == "request" || name == "answer") && !s.operators.tables
 		there := slices.ContainsFunc(s.own.relations, func(r ownRelation) bool { return r.name == name && r.kind == kind })
 		if !there && !made {
-			list = append(list, map[string]string{"r": "table ", "v": "view ", "i": "index "}[kind]+name)
+			list = append(list, map[string]string{"r": "table ", "v": "view ", "i": "index ", "S": "sequence "}[kind]+name)
 		}
 	}
 	slices.Sort(list)

@@ -7,23 +7,27 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
-  v_open pg_catalog.bool;
+  v_until pg_catalog.timestamptz;
   v_gone pg_catalog.text; -- the version that a write within the transaction replaced
   v_list pg_catalog.text;
   v_context pg_catalog.text;
+{{- if .Rings}}
+  v_ring pg_catalog.bool;
+{{- end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
   v_at := pg_catalog.clock_timestamp();
-  -- This block writes nothing but once where a snapshot is kept, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
+  -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
     if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed' then
-      -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
-      v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
-    else
-      v_open := {{.S}}.proven(v_at);
+      -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
+      v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
+        then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
+    elsif {{.S}}.proven(v_at) then
+      v_until := {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass);
     end if;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
@@ -116,8 +120,18 @@ begin
     v_new := null;
   end;
   -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-  if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+  if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
     return null;
+  end if;
+  if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
+    begin
+      perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
+      if not found then
+        return null;
+      end if;
+    exception when others then
+      return null; -- somebody has altered it
+    end;
   end if;
   v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
@@ -136,16 +150,18 @@ begin
     -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
     -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
     begin
-      if {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then -- rings is planned away too
-        if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-          if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
-            null; -- never: but "perform" would run a query of its own, for each row
-          end if;
+      v_ring := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+    exception when others then
+      v_ring := false; -- a sweep finds the row without being rung for
+    end;
+    -- Not in that block: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring then
+      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+        if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+          null; -- never: but "perform" would run a query of its own, for each row
         end if;
       end if;
-    exception when others then
-      null; -- a sweep finds the row without being rung for
-    end;
+    end if;
 {{- end}}
 {{- if .Changed}}
   end if;
