@@ -163,6 +163,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	b.pool = pool
+	b.ring.begin(ctx)
 	if err := b.openAuthority(ctx); err != nil {
 		return err
 	}

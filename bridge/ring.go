@@ -20,6 +20,16 @@ type ring struct {
 	stopped atomic.Bool
 }
 
+// begin has captures go on before the feeds find their places: where they had stopped, that is four steps. Where somebody is
+// in the way the chore goes on.
+func (r *ring) begin(ctx context.Context) {
+	for range 8 {
+		if r.keepOpen(ctx); r.failing.Load() || !r.stopped.Load() {
+			return
+		}
+	}
+}
+
 // keepOpen asks once; it takes several times until all has been told of captures that had stopped.
 func (r *ring) keepOpen(ctx context.Context) {
 	limit, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -41,11 +41,6 @@ type captureChannel struct {
 	Changed string // SQL: whether an update changed what the channel watches; empty: any of the columns will do
 }
 
-// Rings tells whether any of the channels is rung for.
-func (d captureData) Rings() bool {
-	return slices.ContainsFunc(d.Channels, func(c captureChannel) bool { return c.Ring })
-}
-
 // Values is the array of the captured values of OLD or NEW.
 func (d captureData) Values(row string) string {
 	if len(d.Columns) == 0 {

@@ -16,7 +16,7 @@ var files embed.FS
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
-	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
+	"comment": oneLineOf,
 }).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/proven.sql", "sql/rings.sql",
 	"sql/open_until.sql", "sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql",
 	"sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql",

@@ -11,14 +11,13 @@ declare
   v_gone pg_catalog.text; -- the version that a write within the transaction replaced
   v_list pg_catalog.text;
   v_context pg_catalog.text;
-{{- if .Rings}}
-  v_ring pg_catalog.bool;
-{{- end}}
+{{- range .Channels}}{{if .Ring}}
+  v_ring_{{.ID}} pg_catalog.bool;
+{{- end}}{{end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  v_at := pg_catalog.clock_timestamp();
   -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
   -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
@@ -26,7 +25,7 @@ begin
       -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
       v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
         then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
-    elsif {{.S}}.proven(v_at) then
+    elsif {{.S}}.proven(pg_catalog.clock_timestamp()) then
       v_until := {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass);
     end if;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
@@ -109,20 +108,37 @@ begin
         end if;
         if pg_catalog.length(v_list) operator(pg_catalog.<) 8000 then
           v_list := v_list operator(pg_catalog.||) v_gone;
-          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_list) operator(pg_catalog.<) 8000
-            then v_list else v_list operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+          if pg_catalog.length(v_list) operator(pg_catalog.>=) 8000 then
+            v_list := v_list operator(pg_catalog.||) ' *'; -- from there on, any that may be
+          end if;
+          perform pg_catalog.set_config('rowfeed.replaced', v_list, true);
         end if;
       end if;
     end if;
+    -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+    if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+      return null;
+    end if;
+    v_at := pg_catalog.clock_timestamp();
+{{- range .Channels}}{{if .Ring}}
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full: then a sweep finds the row without being rung for.
+    v_ring_{{.ID}} := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+{{- end}}{{end}}
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    v_op := 'r'::pg_catalog."char";
-    v_old := null;
-    v_new := null;
+    if v_until is null then
+      return null;
+    end if;
+    if v_at is null then -- it was before the locks
+      v_op := 'r'::pg_catalog."char";
+      v_old := null;
+      v_new := null;
+      v_at := pg_catalog.clock_timestamp();
+    elsif v_list is not null then
+      perform pg_catalog.set_config('rowfeed.replaced', v_list, true); -- undone with the block
+    end if;
   end;
-  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-  if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
-    return null;
-  end if;
   if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
     begin
       perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
@@ -146,16 +162,8 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
-    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
-    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
-    begin
-      v_ring := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
-    exception when others then
-      v_ring := false; -- a sweep finds the row without being rung for
-    end;
-    -- Not in that block: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
-    if v_ring then
+    -- Not in the block above: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring_{{.ID}} then
       if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
         if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
           null; -- never: but "perform" would run a query of its own, for each row
