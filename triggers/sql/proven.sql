@@ -18,8 +18,11 @@ begin
       returning ctid into strict v_row;
     delete from {{$.S}}.change_{{.}} where ctid operator(pg_catalog.=) v_row;
 {{end}}  end if;
-  -- The row says nothing of a constraint on others, but the catalog does where it is seen.
-  if exists (select from pg_catalog.pg_class c where c.oid operator(pg_catalog.=) v_table) and not {{.S}}.writable(v_table) then
+  -- The row says nothing of what other rows may run into, but the catalog does where it is seen.
+  if exists (select from pg_catalog.pg_class c where c.oid operator(pg_catalog.=) v_table
+                and c.relchecks operator(pg_catalog.<>) 0)
+     or exists (select from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) v_table
+                   and (i.indisunique or i.indisexclusion or i.indexprs is not null or i.indpred is not null)) then
     return false;
   end if;
   perform pg_catalog.set_config('rowfeed.proven', v_proven, true);
