@@ -8,7 +8,9 @@ declare
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
   v_until pg_catalog.timestamptz;
-  v_gone pg_catalog.text;
+  v_gone pg_catalog.text; -- the version that a write within the transaction replaced
+  v_list pg_catalog.text;
+  v_context pg_catalog.text;
 {{- range .Channels}}{{if .Ring}}
   v_ring_{{.ID}} pg_catalog.bool;
 {{- end}}{{end}}
@@ -16,12 +18,16 @@ declare
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
+  -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
-    v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
-      then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
+    if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed' then
+      -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
+      v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
+        then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
+    elsif {{.S}}.proven(pg_catalog.clock_timestamp()) then
+      v_until := {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass);
+    end if;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -40,6 +46,9 @@ begin
       else
         v_op := 'r'::pg_catalog."char";
       end if;
+      if pg_catalog.age(OLD.xmin) operator(pg_catalog.<=) 0 then
+        v_gone := {{.Version "OLD"}};
+      end if;
     elsif TG_OP operator(pg_catalog.=) 'INSERT' then
       v_op := 'i'::pg_catalog."char";
       if {{.Guard "NEW"}} then
@@ -53,12 +62,27 @@ begin
       else
         v_op := 'r'::pg_catalog."char";
       end if;
+      -- One by a trigger may take the key of a row whose own delete is yet to be captured, and seem to come before it.
+      if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
+        if ({{.Inserted}} operator(pg_catalog.~) {{.Within}}) is not true then
+          perform pg_catalog.set_config('rowfeed.inserted', pg_catalog.concat(
+            case when pg_catalog.starts_with({{.Inserted}}, {{.Statement}}) then {{.Inserted}} else {{.Statement}} end,
+            ' ', TG_RELID, '<', least(pg_catalog.pg_trigger_depth() operator(pg_catalog.-) 1, 9)), true);
+        end if;
+      end if;
     elsif TG_OP operator(pg_catalog.=) 'DELETE' then
       v_op := 'd'::pg_catalog."char";
       if {{.Guard "OLD"}} then
         v_old := {{.Values "OLD"}};
+        if {{.Inserted}} operator(pg_catalog.~) {{.Beneath}} then
+          v_op := 'r'::pg_catalog."char";
+          v_old := null;
+        end if;
       else
         v_op := 'r'::pg_catalog."char";
+      end if;
+      if pg_catalog.age(OLD.xmin) operator(pg_catalog.<=) 0 then
+        v_gone := {{.Version "OLD"}};
       end if;
     else
       v_op := 't'::pg_catalog."char";
@@ -72,20 +96,22 @@ begin
       v_new := null;
     end if;
 {{- end}}
-    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
-    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
-    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
-      if TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
-        v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
-        if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
-          v_gone := {{.Statement}};
+    -- A trigger of the ERP, or a function that the statement calls, may change a row whose own change by the outer statement
+    -- is yet to be captured, and would then come out after the newer one: it has to be a resync. So what is replaced of what
+    -- this transaction wrote is noted, unless the statement is the client's own: the context of that is one line.
+    if v_gone is not null then
+      get diagnostics v_context = pg_context;
+      if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 or pg_catalog.strpos(v_context, E'\n') operator(pg_catalog.>) 0 then
+        v_list := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+        if not pg_catalog.starts_with(v_list, {{.Statement}}) then
+          v_list := {{.Statement}};
         end if;
-        if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
-          v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
-          if pg_catalog.length(v_gone) operator(pg_catalog.>=) 8000 then
-            v_gone := v_gone operator(pg_catalog.||) ' *'; -- from there on, any that may be
+        if pg_catalog.length(v_list) operator(pg_catalog.<) 8000 then
+          v_list := v_list operator(pg_catalog.||) v_gone;
+          if pg_catalog.length(v_list) operator(pg_catalog.>=) 8000 then
+            v_list := v_list operator(pg_catalog.||) ' *'; -- from there on, any that may be
           end if;
-          perform pg_catalog.set_config('rowfeed.replaced', v_gone, true);
+          perform pg_catalog.set_config('rowfeed.replaced', v_list, true);
         end if;
       end if;
     end if;
@@ -109,8 +135,8 @@ begin
       v_old := null;
       v_new := null;
       v_at := pg_catalog.clock_timestamp();
-    elsif v_gone is not null then
-      perform pg_catalog.set_config('rowfeed.replaced', v_gone, true); -- undone with the block
+    elsif v_list is not null then
+      perform pg_catalog.set_config('rowfeed.replaced', v_list, true); -- undone with the block
     end if;
   end;
   if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
