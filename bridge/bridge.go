@@ -32,6 +32,7 @@ type Bridge struct {
 	control  *control
 	desk     *desk
 	drift    *drift
+	ring     ring
 	sessions *session.Server
 	metrics  *operate.Metrics
 	lobby    *operate.Lobby
@@ -88,6 +89,8 @@ func New(cfg *config.Config, log *zap.Logger, set ...Option) (*Bridge, error) {
 		return nil, err
 	}
 	b.metrics.Drift(b.drift.list)
+	b.ring.b = b
+	b.metrics.Ring(&b.ring.stats)
 	topics := map[string]session.Channel{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Channels)) {
 		rules := book.Channel(name)
@@ -160,6 +163,7 @@ func (b *Bridge) run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	b.pool = pool
+	b.ring.begin(ctx)
 	if err := b.openAuthority(ctx); err != nil {
 		return err
 	}
@@ -286,7 +290,7 @@ func (b *Bridge) drain() {
 // Ready is closed when the bridge serves.
 func (b *Bridge) Ready() <-chan struct{} { return b.ready }
 
-// keepTime writes a tick each second, and turns the outbox's ring each minute.
+// keepTime writes a tick and has captures go on each second, and turns the outbox's ring each minute.
 func (b *Bridge) keepTime(ctx context.Context) error {
 	schema := pgx.Identifier{b.cfg.Database.Schema}.Sanitize()
 	tick := b.chore("select "+schema+".tick()",
@@ -301,6 +305,7 @@ func (b *Bridge) keepTime(ctx context.Context) error {
 		case <-timer.C:
 		}
 		tick(ctx)
+		b.ring.keepOpen(ctx)
 		if n%60 == 0 {
 			rotate(ctx)
 		}

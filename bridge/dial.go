@@ -34,7 +34,8 @@ func DatabaseConfig(url string) (*pgx.ConnConfig, error) {
 	}
 	c := pooled.ConnConfig
 	c.DialFunc = dial
-	c.RuntimeParams["client_encoding"] = "UTF8" // frames are, whatever the database or the role says
+	c.RuntimeParams["client_encoding"] = "UTF8"           // frames are, whatever the database or the role says
+	c.RuntimeParams["standard_conforming_strings"] = "on" // pgx refuses several statements at once without
 	// Ticks are written, and emptying the outbox has to see what others commit meanwhile, whatever the role's defaults.
 	c.RuntimeParams["default_transaction_read_only"] = "off"
 	c.RuntimeParams["default_transaction_isolation"] = "read committed"

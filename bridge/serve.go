@@ -205,7 +205,7 @@ func (b *Bridge) reasons() []string {
 
 // warnings tell what makes changes come later than they could, or not at all.
 func (b *Bridge) warnings() []string {
-	list := b.drift.warnings()
+	list := append(b.drift.warnings(), b.ring.warnings()...)
 	for name, feed := range b.feeds() {
 		h := feed.Stats.Foreign()
 		switch {

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -208,4 +209,33 @@ func TestIsolationLevels(t *testing.T) {
 		b.expect(`begin isolation level `+level+`; insert into orders values (1, 'a'); delete from orders; commit`,
 			"i a,1", "d < a,1")
 	}
+}
+
+// TestTurnIsSlot: captures find the slot by fewer functions than what reads and empties the ring, and must find the same.
+func TestTurnIsSlot(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.New(t).Connect(t)
+	for _, seconds := range []int{60, 3600, 86_400, 1_000_003} {
+		c := common{Slot: seconds}
+		sql := fmt.Sprintf(`select count(*)::text || ' ' || count(distinct %[1]s)::text || ' ' ||
+			count(*) filter (where %[1]s <> case when %[2]s < %[3]s then 0 when %[2]s < %[4]s then 1 else 2 end)::text
+			from generate_series(0, 3000) n,
+			     unnest(array[interval '-1 microsecond', '0', '1 microsecond', '0.5 s', '59.999999 s']) off,
+			     lateral (select to_timestamp((1700000000 / %[5]d + n) * %[5]d::bigint) + off as at) x`,
+			c.SlotAt("at"), c.TurnAt("at"), c.Seconds(1), c.Seconds(2), seconds)
+		if got := one(t, conn, sql); got != "15005 3 0" {
+			t.Errorf("slots of %d s: times, slots and differences are %s, want 15005 3 0", seconds, got)
+		}
+	}
+}
+
+// TestBulkMemory: a bulk update that rings takes no memory for each row, but for the few bytes of the trigger's event.
+func TestBulkMemory(t *testing.T) {
+	t.Parallel()
+	b := installed(t, ordersDDL, want("orders", "status"))
+	b.exec("insert into orders select i, 'a' from generate_series(1, 20000) i; begin; update orders set status = 'b'")
+	if got := b.one("select (sum(total_bytes) < 60e6)::text from pg_backend_memory_contexts"); got != "true" {
+		t.Errorf("the transaction holds %s", b.one("select pg_size_pretty(sum(total_bytes)) from pg_backend_memory_contexts"))
+	}
+	b.exec("commit")
 }

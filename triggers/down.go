@@ -94,7 +94,7 @@ func (s *State) mayDrop(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// ownNames are the tables, views and indexes that up makes.
+// ownNames are the tables, views, indexes and sequences that up makes.
 func ownNames() []string {
 	list := []string{"installation_one"}
 	for name := range ownKinds {
@@ -115,7 +115,7 @@ func (p *planner) dropSchema() string {
 	for _, name := range readable[:len(readable)-1] {
 		fmt.Fprintf(&b, "drop table if exists %s;\n", ident(schema, name))
 	}
-	fmt.Fprintf(&b, "drop schema %s;\n", ident(schema))
+	fmt.Fprintf(&b, "drop sequence if exists %s;\ndrop schema %s;\n", ident(schema, "open_until"), ident(schema))
 	return b.String()
 }
 

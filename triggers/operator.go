@@ -82,12 +82,13 @@ func (p *planner) letAsk() {
 
 // arguments are those of the functions that have any.
 var arguments = map[string]string{
-	"writable":  "p_table regclass",
-	"ask":       "p_kind text, p_body jsonb",
-	"requested": "p_request uuid",
-	"answer":    "p_request uuid, p_node text, p_body jsonb",
-	"answers":   "p_request uuid",
-	"note":      "p_relation text, p_state text, p_thread text, p_seen pg_snapshot, p_again boolean",
+	"writable":   "p_table regclass",
+	"open_until": "p_sequence regclass",
+	"ask":        "p_kind text, p_body jsonb",
+	"requested":  "p_request uuid",
+	"answer":     "p_request uuid, p_node text, p_body jsonb",
+	"answers":    "p_request uuid",
+	"note":       "p_relation text, p_state text, p_thread text, p_seen pg_snapshot, p_again boolean",
 }
 
 // signature names one of our functions as statements about it have to.

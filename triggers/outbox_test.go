@@ -216,13 +216,14 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestUpgrade takes installations of the first version, which knew no epoch, and of the second, which had no control
-// channel, to the present one.
+// TestUpgrade takes installations of the first version, which knew no epoch, of the second, which had no control channel,
+// and of the third, whose captures never stopped, to the present one.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]string{
 		"1": "drop function @.epoch(); alter table @.installation drop column epoch, drop column swept; ",
 		"2": "",
+		"3": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -236,9 +237,10 @@ func testUpgrade(t *testing.T, from, back string) {
 	before := b.dump()
 	_, b.target.RuntimeRole = b.login("")
 	b.up()
-	b.exec("insert into orders values (1, 'a')")
+	b.expect("insert into orders values (1, 'a')", "i a,1")
 	schema := ident(b.target.Schema)
-	b.exec(strings.ReplaceAll(back+"delete from @.channel where name = '.control'; update @.installation set version = "+from, "@", schema))
+	b.exec(strings.ReplaceAll(back+"drop function @.keep_open(); drop function @.open_until(regclass); drop sequence @.open_until; "+
+		"alter table @.installation drop column fence, drop column stopped, drop column open_until; delete from @.channel where name = '.control'; update @.installation set version = "+from, "@", schema))
 	got := strings.Join(b.inspect().Drifted(), "\n")
 	if !strings.Contains(got, "version "+from) || !strings.Contains(got, "channel .control is not installed") {
 		t.Errorf("drifted: %s", got)
@@ -250,9 +252,10 @@ func testUpgrade(t *testing.T, from, back string) {
 	if state := b.inspect(); len(state.Plan()) > 0 || len(state.Drifted()) > 0 {
 		t.Errorf("after up: plan %+v, drifted %q", state.Plan(), state.Drifted())
 	}
-	if got := b.one("select (epoch = " + schema + ".epoch())::text || version || horizon from " + schema + ".installation"); got != "true30" {
+	if got := b.one("select (epoch = " + schema + ".epoch())::text || version || horizon from " + schema + ".installation"); got != "true40" {
 		t.Errorf("epoch, version and horizon: %s", got)
 	}
+	b.expect("insert into orders values (2, 'a')", "i a,2")
 	b.exec("select " + schema + ".tick()")
 	b.down()
 	if after := b.dump(); before != after {

@@ -25,13 +25,14 @@ type own struct {
 	relations []ownRelation
 }
 
-// ownRelation is a table, view or index of the schema; kind is pg_class.relkind.
+// ownRelation is a table, view, index or sequence of the schema; kind is pg_class.relkind.
 type ownRelation struct{ name, kind, owner string }
 
-// ownKinds are the tables, views and indexes that have to be there.
+// ownKinds are the tables, views, indexes and sequences that have to be there.
 var ownKinds = map[string]string{
 	"installation": "r", "channel": "r", "capture": "r", "change_0": "r", "change_1": "r", "change_2": "r", "change": "v",
 	"request": "r", "answer": "r", "drift": "r", "change_0_channel_xid": "i", "change_1_channel_xid": "i", "change_2_channel_xid": "i",
+	"open_until": "S",
 }
 
 // readOwn reads the roles and what is in the schema.
@@ -50,6 +51,10 @@ func (s *State) readOwn(ctx context.Context, tx pgx.Tx) error {
 	})
 	if err != nil {
 		return fmt.Errorf("read roles: %w", err)
+	}
+	rows, _ = tx.Query(ctx, query("inspect_publications"))
+	if s.published, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read publications: %w", err)
 	}
 	rows, _ = tx.Query(ctx, query("inspect_own"), s.target.Schema)
 	var r ownRelation
@@ -71,10 +76,10 @@ func (s *State) lost() []string {
 	}
 	var list []string
 	for name, kind := range ownKinds {
-		made := name == "drift" || (name == "request" || name == "answer") && !s.operators.tables
+		made := name == "drift" || name == "open_until" && s.version < version || (name == "request" || name == "answer") && !s.operators.tables
 		there := slices.ContainsFunc(s.own.relations, func(r ownRelation) bool { return r.name == name && r.kind == kind })
 		if !there && !made {
-			list = append(list, map[string]string{"r": "table ", "v": "view ", "i": "index "}[kind]+name)
+			list = append(list, map[string]string{"r": "table ", "v": "view ", "i": "index ", "S": "sequence "}[kind]+name)
 		}
 	}
 	slices.Sort(list)
@@ -102,7 +107,8 @@ func (s *State) offOwn() []string {
 	return list
 }
 
-// Notes says, in a line each, what a person should know who installs: roles that are not ours, or that there are none.
+// Notes says, in a line each, what a person should know who installs: roles that are not ours, or that there are none, and
+// who else is sent what the outbox holds.
 func (s *State) Notes() []string {
 	var list []string
 	t := &s.target
@@ -113,6 +119,11 @@ func (s *State) Notes() []string {
 		if r.role.exists && !r.role.ours {
 			list = append(list, fmt.Sprintf("role %s was not made by rowfeed: it is used as it is, and down leaves it", r.name))
 		}
+	}
+	for _, p := range s.published {
+		list = append(list, fmt.Sprintf("publication %s is for all tables, those of schema %s too: a subscription of PostgreSQL to it "+
+			"stops with an error at the first row of these, and its slot keeps the WAL, unless the subscriber has the tables, empty: "+
+			"create them there before up (the plan has them), or let the publication name its tables", p, t.Schema))
 	}
 	if !s.roles.operator.exists && !s.mayMakeRoles() {
 		list = append(list, fmt.Sprintf("there is no role %s, and role %s may not make it: `rowfeed explain` and `rowfeed kick` work "+

@@ -144,10 +144,14 @@ func (p *planner) unlessThere() string {
 // upgrade makes the tables those of this version. It locks rowfeed's own table installation, which no capture reads.
 func (p *planner) upgrade() {
 	if p.server.installed && p.version < version {
-		table := ident(p.target.Schema, "installation")
+		table, c := ident(p.target.Schema, "installation"), p.target.common()
 		p.step(fmt.Sprintf("bring schema %s from version %d to %d", p.target.Schema, p.version, version),
 			p.asOwner(fmt.Sprintf("alter table %s add column if not exists epoch text,\n  add column if not exists "+
-				"swept pg_snapshot not null default '1:1:';\nupdate %s set version = %d;\n", table, table, version)),
+				"swept pg_snapshot not null default '1:1:',\n  add column if not exists fence xid8 not null default '0',\n"+
+				"  add column if not exists stopped timestamptz, add column if not exists open_until timestamptz;\n"+
+				"create sequence if not exists %s;\nupdate %s set version = %d, open_until = pg_catalog.to_timestamp("+
+				"pg_catalog.setval(%s::pg_catalog.regclass, %s));\n",
+				table, ident(p.target.Schema, "open_until"), table, version, c.Sequence(), c.Due())),
 			p.asOwner(fmt.Sprintf("update %s set version = %d;\n", table, p.version)))
 	}
 }
@@ -167,7 +171,7 @@ func (p *planner) giveBack() {
 	}
 	for _, r := range p.own.relations {
 		if r.owner != p.target.owner() && ownKinds[r.name] == r.kind {
-			alter := "alter " + map[string]string{"r": "table", "v": "view"}[r.kind] + " " + ident(p.target.Schema, r.name) + " owner to "
+			alter := "alter " + map[string]string{"r": "table", "v": "view", "S": "sequence"}[r.kind] + " " + ident(p.target.Schema, r.name) + " owner to "
 			sql += alter + ident(p.target.owner()) + ";\n"
 			undo += alter + ident(r.owner) + ";\n"
 		}

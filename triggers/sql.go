@@ -16,9 +16,10 @@ var files embed.FS
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
-	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
-}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/rings.sql", "sql/tick.sql", "sql/rotate.sql",
-	"sql/capture.sql", "sql/drift.sql", "sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql",
+	"comment": oneLineOf,
+}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/rings.sql", "sql/open_until.sql",
+	"sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql", "sql/note.sql", "sql/operator.sql",
+	"sql/guard_table.sql", "sql/ask.sql",
 	"sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
@@ -118,6 +119,16 @@ func (c common) Seconds(slots int) string {
 // SlotNow is the expression of the current slot.
 func (c common) SlotNow() string { return c.SlotAt("pg_catalog.clock_timestamp()") }
 
+// Sequence is the qualified name of the sequence that says until when captures append, as a literal.
+func (c common) Sequence() string { return literal(ident(c.Schema, "open_until")) }
+
+// Due is the expression of until when captures append if nobody extends that, in seconds of the Unix epoch: with openSlots
+// each table of the ring is written to in two turns at most before it is emptied.
+func (c common) Due() string {
+	return fmt.Sprintf("(pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog./) %[1]d)"+
+		"::pg_catalog.int8 operator(pg_catalog.+) %[2]d) operator(pg_catalog.*) %[1]d", c.Slot, openSlots)
+}
+
 // function is one of rowfeed's functions as it should be.
 type function struct {
 	name, returns string
@@ -154,7 +165,8 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge or a capture calls.
-var helperNames = []string{"epoch", "writable", "rings", "tick", "rotate", "ask", "requested", "answer", "answers", "note"}
+var helperNames = []string{"epoch", "writable", "rings", "open_until", "keep_open", "tick", "rotate", "ask", "requested", "answer", "answers",
+	"note"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
@@ -164,6 +176,10 @@ func (t *Target) helpers() []*function {
 			settings: []setting{searchPath}},
 		{name: "rings", returns: "boolean", body: render("rings", t.common()), immutable: true,
 			settings: []setting{searchPath}},
+		{name: "open_until", returns: "timestamptz", body: render("open_until", t.common()), immutable: true,
+			settings: []setting{searchPath}},
+		{name: "keep_open", returns: "table (remaining double precision, stopped_at timestamptz)", body: render("keep_open", t.common()),
+			settings: []setting{searchPath, {"lock_timeout", "'50ms'", "50ms"}}},
 		{name: "tick", returns: "void", body: render("tick", t.common())},
 		{name: "rotate", returns: "boolean", body: render("rotate", t.common()),
 			settings: []setting{{"lock_timeout", "'50ms'", "50ms"}}},

@@ -19,7 +19,8 @@ type Target struct {
 
 const (
 	slots        = 3         // of the outbox's ring
-	version      = 3         // of the schema; 1 had neither epoch nor swept, 2 no control channel
+	openSlots    = 5         // the current one, and four in which captures go on without a bridge
+	version      = 4         // of the schema; 1 had neither epoch nor swept, 2 no control channel, 3 captures without end
 	nameLimit    = 63        // bytes of a PostgreSQL name, and of a NOTIFY channel
 	maxRow       = 256 << 20 // bytes of old and new values together; a larger change is captured as a resync
 	wakeBySweep  = "sweep"

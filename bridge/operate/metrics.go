@@ -33,6 +33,7 @@ type Metrics struct {
 	lobby    *Lobby
 	faults   *prometheus.CounterVec
 	tables   func() []Table
+	ring     *RingStats
 
 	looked, unseen atomic.Uint64
 }
@@ -125,7 +126,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		mode, led, leading, tries, rings, foreign, queue, routed, delivered,
 		resumed, replayed, queries, kept, keptBytes, lag,
 		open, accepted, refused, framesIn, written, writes, sentBytes, overflows, resyncs, panics, evicted, halfOpen, dropped, closes,
-		drifted, driftSince, looks} {
+		drifted, driftSince, looks, openFor, stops} {
 		ch <- d
 	}
 }
@@ -193,6 +194,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(resyncs, s.Resyncs.Load())
 	counter(panics, s.Panics.Load())
 	counter(evicted, s.Evicted.Load())
+	counter(stops, m.ring.Stops.Load())
+	gauge(openFor, m.ring.OpenFor().Seconds())
 	m.collectDrift(gauge, func(d *prometheus.Desc, v float64, labels ...string) { counter(d, uint64(v), labels...) })
 	waiting, gone := m.lobby.Counts()
 	gauge(halfOpen, float64(waiting))

@@ -185,7 +185,7 @@ func (o *Outbox) read(
 		}
 		row := raw[2:]
 		more = len(row[8]) == 1 && row[8][0] == 0
-		if since == nil && binary.BigEndian.Uint64(row[0]) <= gone.xid {
+		if since == nil && binary.BigEndian.Uint64(row[0]) <= gone.last() {
 			going, more = false, false // older ones may be incomplete
 		}
 		if !going {

@@ -358,7 +358,8 @@ func (f *Feed) take(ctx context.Context, s *sweeper, raw [][]byte, b *batch) (er
 
 // opening reads a sweep's first row. It fails where this is not the installation that the feed found its place in, and
 // tells of a gap where rows were truncated away that the feed may not have read: those of a transaction that was older
-// than the retention when it committed, say.
+// than the retention when it committed, say. Likewise where captures had stopped, at the end of each transaction that may
+// have left something out.
 func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if len(raw[colXid]) != 8 || len(raw[colCapture]) != 4 {
 		return nil, errRow
@@ -380,7 +381,7 @@ func (f *Feed) opening(raw [][]byte) (*change.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.prev.Ended(next, gone.xid) && f.prev.Before(gone.swept) {
+	if gone.between(f.prev, next) {
 		f.lost("cursor_expired")
 	}
 	return next, nil

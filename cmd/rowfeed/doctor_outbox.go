@@ -12,6 +12,7 @@ import (
 // outbox is how the outbox stands.
 type outbox struct {
 	slot   float64  // seconds of a table of the ring: database.retention
+	open   *float64 // for how long captures go on without a bridge, seconds; below 0: they have stopped
 	oldest *float64 // age of the oldest row, seconds
 	ahead  *float64 // how far the newest is in the future
 	tick   *float64 // age of the last one
@@ -33,7 +34,7 @@ func (x *examination) readOutbox(ctx context.Context) (o outbox, err error) {
 		if _, err := tx.Exec(ctx, "set local enable_seqscan = off"); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, sql, schema).Scan(&o.slot, &o.oldest, &o.ahead, &o.tick, &o.size, &o.dead)
+		return tx.QueryRow(ctx, sql, schema).Scan(&o.slot, &o.open, &o.oldest, &o.ahead, &o.tick, &o.size, &o.dead)
 	})
 	return o, err
 }
@@ -48,9 +49,15 @@ func checkOutbox(ctx context.Context, x *examination) []finding {
 		return []finding{unreadable("the outbox", err)}
 	}
 	var found []finding
-	if o.tick != nil && *o.tick > lateTick {
+	switch idle := o.tick != nil && *o.tick > lateTick; {
+	case o.open != nil && *o.open <= 0:
+		found = append(found, fail(fmt.Sprintf("captures have stopped %s ago, since no bridge has run for long and the outbox is not to fill "+
+			"the disk: changes are not told", span(-*o.open)), "start `rowfeed serve`: they go on then, and clients fetch afresh"))
+	case idle && o.open != nil:
 		found = append(found, warn(fmt.Sprintf("no bridge has written a tick for %s: what is captured stays where it is, and is lost to clients "+
-			"that come back after %s", span(*o.tick), span(2*o.slot)), "start `rowfeed serve`, or see its log"))
+			"that come back after %s; captures stop in %s", span(*o.tick), span(2*o.slot), span(*o.open)), "start `rowfeed serve`, or see its log"))
+	case idle:
+		found = append(found, warn(fmt.Sprintf("no bridge has written a tick for %s", span(*o.tick)), "start `rowfeed serve`, or see its log"))
 	}
 	if o.oldest != nil && *o.oldest > 3*o.slot {
 		found = append(found, x.behind(ctx, o))

@@ -57,7 +57,7 @@ func bulk(ctx context.Context, url string) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("connect writer: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // it has done its work, or failed at it
 	start := time.Now()
 	_, err = conn.Exec(ctx, "update inventory_stocklevel set quantity = quantity + 1, updated_at = clock_timestamp()").ReadAll()
 	if err != nil {

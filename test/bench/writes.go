@@ -60,9 +60,11 @@ func writes(s *stage, z sizes) ([]figure, []string, error) {
 		return nil, nil, err
 	}
 	for i := range z.rounds + 1 {
-		for k := range ways {
-			if err := ways[(i+k)%len(ways)].round(s.ctx, z, i > 0); err != nil {
-				return nil, nil, err
+		for kind := range len(z.writers) + 1 { // what is compared is measured close together
+			for k := range ways {
+				if err := ways[(i+k)%len(ways)].measure(s.ctx, z, kind-1, i > 0); err != nil {
+					return nil, nil, err
+				}
 			}
 		}
 	}
@@ -127,32 +129,23 @@ func (s *stage) ways(z sizes) ([]*way, error) {
 	return ways, nil
 }
 
-// round measures everything once.
-func (w *way) round(ctx context.Context, z sizes, counts bool) error {
+// measure measures once what that count of writers does (by its index), or with -1 one update of all rows.
+func (w *way) measure(ctx context.Context, z sizes, writers int, counts bool) error {
 	return w.attended(ctx, func(ctx context.Context) error {
 		if err := w.prepare(ctx); err != nil {
 			return err
 		}
-		seconds, err := bulk(ctx, w.url)
-		if err != nil {
-			return err
+		list, value, err := &w.bulk, 0.0, error(nil)
+		if writers < 0 {
+			value, err = bulk(ctx, w.url)
+		} else {
+			list = &w.tps[writers]
+			value, err = load(ctx, w.url, z.writers[writers], z.stock, z.spell)
 		}
-		if counts {
-			w.bulk = append(w.bulk, seconds)
+		if err == nil && counts {
+			*list = append(*list, value)
 		}
-		for i, n := range z.writers {
-			if err := w.prepare(ctx); err != nil {
-				return err
-			}
-			tps, err := load(ctx, w.url, n, z.stock, z.spell)
-			if err != nil {
-				return err
-			}
-			if counts {
-				w.tps[i] = append(w.tps[i], tps)
-			}
-		}
-		return nil
+		return err
 	})
 }
 

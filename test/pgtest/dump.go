@@ -53,7 +53,8 @@ func (db *DB) catalog(t testing.TB) string {
 	var all string
 	err = conn.QueryRow(ctx, `select string_agg(line, e'\n' order by line) from (
 		select format('class %s %s %s %s %s', relnamespace::regnamespace, relname, relkind, relacl, relowner::regrole) from pg_class
-		union all select format('column %s %s %s', attrelid::regclass, attname, attacl) from pg_attribute where attrelid >= 16384 and not attisdropped
+		union all select format('column %s %s %s', attrelid::regclass, attname, attacl) from pg_attribute
+			where attrelid >= 16384 and not attisdropped
 		union all select format('function %s %s %s %s', oid::regprocedure, proacl, proowner::regrole, md5(prosrc)) from pg_proc
 		union all select format('trigger %s %s %s', tgrelid::regclass, pg_get_triggerdef(oid), tgenabled) from pg_trigger
 		union all select format('schema %s %s %s', nspname, nspacl, nspowner::regrole) from pg_namespace

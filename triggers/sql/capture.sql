@@ -7,8 +7,11 @@ declare
   v_new  pg_catalog.text[];
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
-  v_open pg_catalog.bool;
+  v_until pg_catalog.timestamptz;
   v_gone pg_catalog.text;
+{{- range .Channels}}{{if .Ring}}
+  v_ring_{{.ID}} pg_catalog.bool;
+{{- end}}{{end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
@@ -16,8 +19,9 @@ begin
   -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
   -- converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    -- Planned away to true, and asked anew only when one of the tables was altered: it costs a row nothing.
-    v_open := {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}};
+    -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
+    v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
+      then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -78,21 +82,47 @@ begin
         end if;
         if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
           v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
-          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
-            then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+          if pg_catalog.length(v_gone) operator(pg_catalog.>=) 8000 then
+            v_gone := v_gone operator(pg_catalog.||) ' *'; -- from there on, any that may be
+          end if;
+          perform pg_catalog.set_config('rowfeed.replaced', v_gone, true);
         end if;
       end if;
     end if;
+    -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+    if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+      return null;
+    end if;
+    v_at := pg_catalog.clock_timestamp();
+{{- range .Channels}}{{if .Ring}}
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full: then a sweep finds the row without being rung for.
+    v_ring_{{.ID}} := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+{{- end}}{{end}}
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    v_op := 'r'::pg_catalog."char";
-    v_old := null;
-    v_new := null;
+    if v_until is null then
+      return null;
+    end if;
+    if v_at is null then -- it was before the locks
+      v_op := 'r'::pg_catalog."char";
+      v_old := null;
+      v_new := null;
+      v_at := pg_catalog.clock_timestamp();
+    elsif v_gone is not null then
+      perform pg_catalog.set_config('rowfeed.replaced', v_gone, true); -- undone with the block
+    end if;
   end;
-  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-  if v_open is not true{{if not .Image}} or ({{.Differ}}) is false{{end}} then
-    return null;
+  if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
+    begin
+      perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
+      if not found then
+        return null;
+      end if;
+    exception when others then
+      return null; -- somebody has altered it
+    end;
   end if;
-  v_at := pg_catalog.clock_timestamp();
   v_turn := {{.TurnAt "v_at"}};
 {{- range $channel := .Channels}}
 {{- if .Changed}}
@@ -106,20 +136,14 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
-    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
-    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
-    begin
-      if {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then -- rings is planned away too
-        if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-          if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
-            null; -- never: but "perform" would run a query of its own, for each row
-          end if;
+    -- Not in the block above: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring_{{.ID}} then
+      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+        if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+          null; -- never: but "perform" would run a query of its own, for each row
         end if;
       end if;
-    exception when others then
-      null; -- a sweep finds the row without being rung for
-    end;
+    end if;
 {{- end}}
 {{- if .Changed}}
   end if;

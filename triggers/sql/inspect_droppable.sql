@@ -7,7 +7,7 @@ select pg_catalog.pg_describe_object(o.classid, o.objid, 0) || ', which belongs 
     union all
     select 'pg_catalog.pg_class'::pg_catalog.regclass::oid, c.oid, c.relowner
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-     where n.nspname = $1 and c.relkind in ('r', 'v')
+     where n.nspname = $1 and c.relkind in ('r', 'v', 'S')
     union all
     select 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, p.oid, p.proowner
       from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace

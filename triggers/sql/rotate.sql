@@ -11,6 +11,7 @@ begin
   if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.<>) 'read committed' then
     raise exception 'rotate needs a transaction that is read committed';
   end if;
+  perform from {{.S}}.keep_open();
   begin
     delete from {{.S}}.request r where r.at operator(pg_catalog.<) (pg_catalog.clock_timestamp() operator(pg_catalog.-)
       pg_catalog.make_interval(mins => 5));

@@ -7,13 +7,22 @@ create table {{.S}}.installation (
   installed_at timestamptz not null default pg_catalog.clock_timestamp(),
   horizon      xid8 not null default '0',
   swept        pg_snapshot not null default '1:1:',
-  epoch        text
+  epoch        text,
+  fence        xid8 not null default '0',
+  stopped      timestamptz,
+  open_until   timestamptz
 );
 comment on column {{.S}}.installation.horizon is 'highest transaction id ever truncated away from the outbox';
 comment on column {{.S}}.installation.swept is 'a snapshot that sees all that was truncated away';
 comment on column {{.S}}.installation.epoch is 'the history that the outbox is of: a tick compares it with epoch()';
+comment on column {{.S}}.installation.fence is 'captures had stopped: transactions up to this one may have left changes out';
+comment on column {{.S}}.installation.stopped is 'since when captures have stopped, as long as that is to be told';
+comment on column {{.S}}.installation.open_until is 'the sequence of that name, as a time';
 create unique index installation_one on {{.S}}.installation ((true));
-insert into {{.S}}.installation (version, slot_seconds) values ({{.Version}}, {{.Slot}});
+create sequence {{.S}}.open_until;
+comment on sequence {{.S}}.open_until is 'seconds of the Unix epoch until which captures append to the outbox';
+insert into {{.S}}.installation (version, slot_seconds, open_until)
+  select {{.Version}}, {{.Slot}}, pg_catalog.to_timestamp(pg_catalog.setval({{.Sequence}}::pg_catalog.regclass, {{.Due}}));
 create table {{.S}}.channel (
   id     smallint not null primary key check (id > 0),
   name   text not null unique,

@@ -41,6 +41,7 @@ begin
     end if;
 {{end}}    update {{.S}}.installation
        set epoch = v_epoch, swept = v_new[1]::pg_catalog.pg_snapshot,
+           fence = case when fence operator(pg_catalog.=) '0'::pg_catalog.xid8 then fence else pg_catalog.pg_current_xact_id() end,
            horizon = (pg_catalog.pg_snapshot_xmin(v_new[1]::pg_catalog.pg_snapshot)::pg_catalog.text
              ::pg_catalog.int8 operator(pg_catalog.-) 1)::pg_catalog.text::pg_catalog.xid8
      where coalesce(epoch, '') operator(pg_catalog.<>) v_epoch;

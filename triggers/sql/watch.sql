@@ -50,7 +50,7 @@ with recursive root as (
     join pg_catalog.pg_namespace s on s.oid = p.pronamespace where s.nspname = $1
   union all
   select 0, pg_catalog.concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl) from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = $1 and c.relkind in ('r', 'v')
+    join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = $1 and c.relkind in ('r', 'v', 'S')
 ), threads as materialized (
   select n, pg_catalog.string_agg(line, E'\n' order by line collate "C") as lines from thread group by n
 ), shapes as materialized (

@@ -1,6 +1,6 @@
 -- Ticks by the transactions that wrote them, each with what was truncated away; without any, that alone. Parameters: the
 -- channel of ticks alone, where a made-up transaction costs nothing; transactions.
-select i.horizon, i.swept::text, c.xid, c.new
+select i.horizon, concat_ws(' ', i.swept, i.fence), c.xid, c.new
 from {schema}.installation i
 left join (
 {slots}

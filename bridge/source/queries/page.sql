@@ -1,7 +1,7 @@
 -- What one snapshot sees and an earlier one does not, in the order of capture, from a position on. Parameters: channel;
 -- xmax and transactions in progress of the earlier; the same of the later; position; transaction; changes; bytes.
 -- Each row holds what was truncated away too; there is one without a change where there is none.
-select i.horizon, i.swept::text, c.xid, c.lsn, c.at, c.capture, c.depth, c.op, c.old, c.new, c.last
+select i.horizon, concat_ws(' ', i.swept, i.fence), c.xid, c.lsn, c.at, c.capture, c.depth, c.op, c.old, c.new, c.last
 from {schema}.installation i
 left join lateral (
   select *, sum(coalesce(pg_column_size(old), 0) + coalesce(pg_column_size(new), 0)) over (order by lsn, xid) as bytes,

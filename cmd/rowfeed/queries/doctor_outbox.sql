@@ -5,6 +5,7 @@ edge as (
 {edges}
 )
 select (select slot_seconds from {schema}.installation)::float8,
+       (select extract(epoch from open_until - clock_timestamp()) from {schema}.installation)::float8,
        (select extract(epoch from clock_timestamp() - min(first)) from edge)::float8,
        (select extract(epoch from max(last) - clock_timestamp()) from edge)::float8,
        (select extract(epoch from clock_timestamp() - max(last)) from edge where channel = 0)::float8,
