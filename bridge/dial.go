@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"nalar.internal/rowfeed/bridge/source"
 )
 
 const (
@@ -126,8 +128,11 @@ func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
 
 // notify sends a notification through the pool, which shares no connection with a listener.
 func (b *Bridge) notify(ctx context.Context, channel, payload string) error {
-	_, err := b.pool.Exec(ctx, "select pg_notify($1, $2)", channel, payload)
+	rung, err := source.Ring(ctx, b.pool, channel, payload)
 	b.leave(err)
+	if err == nil && !rung {
+		err = errors.New("the server's queue of notifications is over half full")
+	}
 	return err
 }
 
