@@ -160,8 +160,12 @@ func (d *drift) look(ctx context.Context) error {
 		}
 		delete(d.owed, t.Table)
 		delete(d.again, t.Table)
-		if told && t.State == triggers.Installed && len(s.Snapshot.Xip) > 0 {
-			d.again[t.Table] = s.Snapshot
+		if told && t.State == triggers.Installed {
+			if open, err := inProgress(ctx, conn); err != nil {
+				errs = append(errs, err)
+			} else if len(open.Xip) > 0 {
+				d.again[t.Table] = open
+			}
 		}
 		d.noted[t.Table] = t
 		d.show(t, since)
@@ -172,6 +176,16 @@ func (d *drift) look(ctx context.Context) error {
 	}
 	d.show(triggers.WatchedTable{TableStatus: own}, time.Time{})
 	return errors.Join(errs...)
+}
+
+// inProgress returns a snapshot of now. Only after a transaction has committed does it name all that began before that one:
+// those that are newer than the last that ended it does not know.
+func inProgress(ctx context.Context, conn *pgx.Conn) (*change.Snapshot, error) {
+	var text string
+	if err := conn.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&text); err != nil {
+		return nil, fmt.Errorf("read transactions in progress: %w", err)
+	}
+	return change.ParseSnapshot(text)
 }
 
 // settle tells of a mended table once more when all has ended that was in progress when it was found mended: a function is

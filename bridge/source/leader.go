@@ -74,7 +74,7 @@ func (s *session) begin(ctx context.Context) error {
 	ours := false
 	seconds, millis := strconv.Itoa(int(silence.Seconds())), strconv.Itoa(int(tryTime.Milliseconds()))
 	err := s.conn.QueryRow(ctx, attendSQL, s.conn.PgConn().PID(), "rowfeed door "+s.d.f.o.Channel, seconds, millis).
-		Scan(&ours, nil, nil, nil, nil, nil, nil, nil)
+		Scan(&ours, nil)
 	switch {
 	case err != nil:
 		return fmt.Errorf("lead channel: %w", err)
