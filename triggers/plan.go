@@ -171,7 +171,8 @@ func (p *planner) giveBack() {
 	}
 	for _, r := range p.own.relations {
 		if r.owner != p.target.owner() && ownKinds[r.name] == r.kind {
-			alter := "alter " + map[string]string{"r": "table", "v": "view", "S": "sequence"}[r.kind] + " " + ident(p.target.Schema, r.name) + " owner to "
+			kind := map[string]string{"r": "table", "v": "view", "S": "sequence"}[r.kind]
+			alter := "alter " + kind + " " + ident(p.target.Schema, r.name) + " owner to "
 			sql += alter + ident(p.target.owner()) + ";\n"
 			undo += alter + ident(r.owner) + ";\n"
 		}

@@ -18,8 +18,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"literal": literal,
 	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
 }).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/rings.sql", "sql/open_until.sql",
-	"sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql", "sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql",
-	"sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
+	"sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql", "sql/note.sql",
+	"sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -164,8 +164,8 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge or a capture calls.
-var helperNames = []string{"epoch", "writable", "rings", "open_until", "keep_open", "tick", "rotate", "ask", "requested", "answer", "answers",
-	"note"}
+var helperNames = []string{"epoch", "writable", "rings", "open_until", "keep_open", "tick", "rotate", "note",
+	"ask", "requested", "answer", "answers"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
