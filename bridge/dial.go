@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"nalar.internal/rowfeed/bridge/source"
 )
 
 const (
@@ -32,7 +34,8 @@ func DatabaseConfig(url string) (*pgx.ConnConfig, error) {
 	}
 	c := pooled.ConnConfig
 	c.DialFunc = dial
-	c.RuntimeParams["client_encoding"] = "UTF8" // frames are, whatever the database or the role says
+	c.RuntimeParams["client_encoding"] = "UTF8"           // frames are, whatever the database or the role says
+	c.RuntimeParams["standard_conforming_strings"] = "on" // pgx refuses several statements at once without
 	// Ticks are written, and emptying the outbox has to see what others commit meanwhile, whatever the role's defaults.
 	c.RuntimeParams["default_transaction_read_only"] = "off"
 	c.RuntimeParams["default_transaction_isolation"] = "read committed"
@@ -124,8 +127,11 @@ func (b *Bridge) openPool(ctx context.Context) error {
 
 // notify sends a notification through the pool, which shares no connection with a listener.
 func (b *Bridge) notify(ctx context.Context, channel, payload string) error {
-	_, err := b.pool.Exec(ctx, "select pg_notify($1, $2)", channel, payload)
+	rung, err := source.Ring(ctx, b.pool, channel, payload)
 	b.leave(err)
+	if err == nil && !rung {
+		err = errors.New("the server's queue of notifications is over half full")
+	}
 	return err
 }
 

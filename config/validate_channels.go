@@ -128,15 +128,24 @@ func (c *checker) columns(key string, r Rule) {
 
 // table checks the name of a table, with or without its schema.
 func (c *checker) table(key, table string) {
-	parts := strings.Split(table, ".")
-	bad := func(part string) bool { return part == "" || len(part) > 63 || clean(part) != part }
+	const do = "write schema.table, or the name of a table in public"
+	bad := func(part string) bool {
+		if inner, quoted := strings.CutPrefix(part, `"`); quoted {
+			part = strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `""`, `"`)
+		}
+		return len(part) > 63 || clean(part) != part
+	}
+	parts := tablePattern.FindStringSubmatch(table)
 	switch {
 	case table == "":
-		c.add(key, "is not set", "write schema.table, or the name of a table in public")
-	case len(parts) > 2 || slices.ContainsFunc(parts, bad):
-		c.add(key, quote(table)+" is not the name of a table", "write schema.table, or the name of a table in public")
+		c.add(key, "is not set", do)
+	case parts == nil || parts[1] != "" && bad(parts[1]) || bad(parts[2]):
+		c.add(key, quote(table)+" is not the name of a table", do)
 	}
 }
+
+// tablePattern is a name with or without a schema, each part in double quotes where it holds a dot or one of these.
+var tablePattern = regexp.MustCompile(`^(?:([^".]+|"(?:[^"]|"")+")\.)?([^".]+|"(?:[^"]|"")+")$`)
 
 // audience checks who is to receive something.
 func (c *checker) audience(key string, audience []string) {

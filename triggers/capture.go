@@ -41,11 +41,6 @@ type captureChannel struct {
 	Changed string // SQL: whether an update changed what the channel watches; empty: any of the columns will do
 }
 
-// Rings tells whether any of the channels is rung for.
-func (d captureData) Rings() bool {
-	return slices.ContainsFunc(d.Channels, func(c captureChannel) bool { return c.Ring })
-}
-
 // Values is the array of the captured values of OLD or NEW.
 func (d captureData) Values(row string) string {
 	if len(d.Columns) == 0 {
@@ -88,11 +83,31 @@ func (captureData) Statement() string {
 	return "(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) operator(pg_catalog.*) 1e6)::pg_catalog.int8::pg_catalog.text"
 }
 
-// Overtaken is the SQL of whether the version of the row that is to be captured was replaced by a trigger meanwhile. It is
+// Overtaken is the SQL of whether the version of the row that is to be captured was replaced within the statement. It is
 // asked only of versions that have an xmax, which those that were only locked have too.
 func (d captureData) Overtaken() string {
-	return "pg_catalog.current_setting('rowfeed.replaced', true) operator(pg_catalog.~~) any (array['% *',\n" +
-		"              '%' operator(pg_catalog.||) " + d.Version("NEW") + " operator(pg_catalog.||) '%'])"
+	return "pg_catalog.current_setting('rowfeed.replaced', true) operator(pg_catalog.~~) any (array[\n" +
+		"              " + d.Statement() + " operator(pg_catalog.||) '% *',\n" +
+		"              " + d.Statement() + " operator(pg_catalog.||) '%' operator(pg_catalog.||) " + d.Version("NEW") +
+		" operator(pg_catalog.||) '%'])"
+}
+
+// Inserted is the SQL of where triggers have inserted: the statement, and each table with the depth of triggers beneath which
+// it was.
+func (captureData) Inserted() string { return "pg_catalog.current_setting('rowfeed.inserted', true)" }
+
+// Within and Beneath are the SQL of patterns: of a row that was inserted as deep in triggers as this one, and of any that was
+// inserted deeper.
+func (d captureData) Within() string {
+	return d.inserted("least(pg_catalog.pg_trigger_depth() operator(pg_catalog.-) 1, 9)")
+}
+
+func (d captureData) Beneath() string {
+	return d.inserted("'[', least(pg_catalog.pg_trigger_depth(), 9), '-9]'")
+}
+
+func (d captureData) inserted(depth string) string {
+	return "pg_catalog.concat('^', " + d.Statement() + ", '.* ', TG_RELID, '<', " + depth + ")"
 }
 
 // Differ is whether an update changed any of the columns; null where it is no update, or can't be told.

@@ -93,7 +93,7 @@ func (p *planner) guardTable(ctx context.Context, conn *pgx.Conn, relation strin
 		Columns: literals(columns, "text"), Row: literal(p.target.rowTrigger()), Truncate: literal(p.target.truncateTrigger())})
 	var is string
 	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
+		if _, err := tx.Exec(ctx, plainNames); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, query, pgx.QueryExecModeSimpleProtocol).Scan(&is)

@@ -34,6 +34,7 @@ type State struct {
 	roles       roles
 	own         own
 	noted       bool     // the table drift is there
+	published   []string // publications of all tables
 	refusals    []string // what stands in the way of up, whoever runs it
 	lacks       []string // the rights that who is connected would need for up
 }
@@ -87,7 +88,7 @@ func Inspect(ctx context.Context, conn *pgx.Conn, target Target) (*State, error)
 		functions: map[string]installedFunction{}}
 	err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
 		func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
+			if _, err := tx.Exec(ctx, plainNames); err != nil {
 				return err
 			}
 			return s.read(ctx, tx)

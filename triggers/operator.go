@@ -83,6 +83,7 @@ func (p *planner) letAsk() {
 // arguments are those of the functions that have any.
 var arguments = map[string]string{
 	"writable":   "p_table regclass",
+	"proven":     "p_at timestamptz",
 	"open_until": "p_sequence regclass",
 	"ask":        "p_kind text, p_body jsonb",
 	"requested":  "p_request uuid",

@@ -52,6 +52,10 @@ func (s *State) readOwn(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("read roles: %w", err)
 	}
+	rows, _ = tx.Query(ctx, query("inspect_publications"))
+	if s.published, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("read publications: %w", err)
+	}
 	rows, _ = tx.Query(ctx, query("inspect_own"), s.target.Schema)
 	var r ownRelation
 	_, err = pgx.ForEachRow(rows, []any{&s.own.owner, &r.name, &r.kind, &r.owner}, func() error {
@@ -103,7 +107,8 @@ func (s *State) offOwn() []string {
 	return list
 }
 
-// Notes says, in a line each, what a person should know who installs: roles that are not ours, or that there are none.
+// Notes says, in a line each, what a person should know who installs: roles that are not ours, or that there are none, and
+// who else is sent what the outbox holds.
 func (s *State) Notes() []string {
 	var list []string
 	t := &s.target
@@ -114,6 +119,11 @@ func (s *State) Notes() []string {
 		if r.role.exists && !r.role.ours {
 			list = append(list, fmt.Sprintf("role %s was not made by rowfeed: it is used as it is, and down leaves it", r.name))
 		}
+	}
+	for _, p := range s.published {
+		list = append(list, fmt.Sprintf("publication %s is for all tables, those of schema %s too: a subscription of PostgreSQL to it "+
+			"stops with an error at the first row of these, and its slot keeps the WAL, unless the subscriber has the tables, empty: "+
+			"create them there before up (the plan has them), or let the publication name its tables", p, t.Schema))
 	}
 	if !s.roles.operator.exists && !s.mayMakeRoles() {
 		list = append(list, fmt.Sprintf("there is no role %s, and role %s may not make it: `rowfeed explain` and `rowfeed kick` work "+

@@ -83,6 +83,6 @@ func (r *rights) parse(ctx context.Context, tx pgx.Tx, sql string) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp") // what is printed has its schema
+	_, err = tx.Exec(ctx, plainNames) // what is printed has its schema
 	return err
 }

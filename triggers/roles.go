@@ -76,7 +76,7 @@ type owner struct {
 }
 
 func (r *rights) inspect(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
+	if _, err := tx.Exec(ctx, plainNames); err != nil {
 		return err
 	}
 	if err := r.readServer(ctx, tx); err != nil {

@@ -68,10 +68,10 @@ func (p *planner) script(ctx context.Context, conn *pgx.Conn, steps []Step) (Scr
 	s := Script{Name: scriptName(steps[0].script), What: steps[0].What}
 	var up, down strings.Builder
 	for _, step := range steps {
-		fmt.Fprintf(&up, "\n-- %s\n-- lock: %s\n%s", step.What, step.Lock, step.SQL)
+		fmt.Fprintf(&up, "\n-- %s\n-- lock: %s\n%s", oneLineOf(step.What), oneLineOf(step.Lock), step.SQL)
 	}
 	for _, step := range slices.Backward(steps) {
-		fmt.Fprintf(&down, "\n-- take back: %s\n%s%s", step.What, step.lockToUndo(), step.undo)
+		fmt.Fprintf(&down, "\n-- take back: %s\n%s%s", oneLineOf(step.What), step.lockToUndo(), step.undo)
 	}
 	if steps[0].script == scriptInstall {
 		s.What = "install schema " + p.target.Schema
@@ -141,10 +141,11 @@ func scriptName(of string) string {
 	return plain
 }
 
+// oneLineOf keeps a line break in a name, which anybody may give to a partition, from ending the comment that it stands in.
 func oneLineOf(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }
 
 // saved are the settings that a script changes, and puts back at its end: what follows in the transaction is the tool's.
-var saved = []string{"search_path", "lock_timeout", "statement_timeout", "role"}
+var saved = []string{"search_path", "quote_all_identifiers", "lock_timeout", "statement_timeout", "role"}
 
 // preambleOfScript keeps the settings, sets ours, and checks that there is a transaction, that no other migration runs,
 // and what else guard says.
@@ -155,8 +156,9 @@ func preambleOfScript(schema, guard string) string {
 		fmt.Fprintf(&b, "perform pg_catalog.set_config('rowfeed.was_%s', pg_catalog.current_setting('%s'), true);\n", name, name)
 	}
 	fmt.Fprintf(&b, "end $rowfeed$;\n%sdo $rowfeed$ begin\n", Preamble)
-	fmt.Fprintf(&b, "if pg_catalog.current_setting('lock_timeout') <> %s then\n  raise exception 'rowfeed: run this file in one "+
-		"transaction: psql -1 -v ON_ERROR_STOP=1 -f';\nend if;\n", literal(LockTimeout))
+	// What was kept lasts as long as the transaction.
+	b.WriteString("if coalesce(pg_catalog.current_setting('rowfeed.was_role', true), '') = '' then\n" +
+		"  raise exception 'rowfeed: run this file in one transaction: psql -1 -v ON_ERROR_STOP=1 -f';\nend if;\n")
 	fmt.Fprintf(&b, "if not pg_catalog.pg_try_advisory_xact_lock(%d) then\n  raise exception 'rowfeed: another migration of this "+
 		"schema is running: try again';\nend if;\n", lockKey(schema))
 	b.WriteString(guard)

@@ -16,10 +16,11 @@ var files embed.FS
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"ident":   ident,
 	"literal": literal,
-	"comment": func(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) },
-}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/rings.sql", "sql/open_until.sql",
-	"sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql", "sql/note.sql",
-	"sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
+	"comment": oneLineOf,
+}).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/proven.sql", "sql/rings.sql",
+	"sql/open_until.sql", "sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql",
+	"sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql",
+	"sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
@@ -164,8 +165,8 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge or a capture calls.
-var helperNames = []string{"epoch", "writable", "rings", "open_until", "keep_open", "tick", "rotate", "note",
-	"ask", "requested", "answer", "answers"}
+var helperNames = []string{"epoch", "writable", "proven", "rings", "open_until", "keep_open", "tick", "rotate", "ask",
+	"requested", "answer", "answers", "note"}
 
 // helpers are those functions, each after what it calls.
 func (t *Target) helpers() []*function {
@@ -173,6 +174,7 @@ func (t *Target) helpers() []*function {
 		{name: "epoch", returns: "text", body: render("epoch", t.common())},
 		{name: "writable", returns: "boolean", body: render("writable", t.common()), immutable: true,
 			settings: []setting{searchPath}},
+		{name: "proven", returns: "boolean", body: render("proven", t.common())},
 		{name: "rings", returns: "boolean", body: render("rings", t.common()), immutable: true,
 			settings: []setting{searchPath}},
 		{name: "open_until", returns: "timestamptz", body: render("open_until", t.common()), immutable: true,

@@ -76,10 +76,14 @@ func (s *State) tableStatus(t *table) TableStatus {
 	if d := s.difference(c.function); d != "" && !fresh {
 		note(Outdated, "function "+c.function.name+" "+d)
 	}
-	if !s.writes {
+	if s.server.installed && !s.writes {
 		note(Outdated, "role "+s.target.owner()+" may not write the outbox: nothing is captured")
 	}
+	_, callable := s.functions[c.function.name]
 	for _, role := range t.uncalled {
+		if !callable {
+			break // it is yet to be made
+		}
 		note(Outdated, fmt.Sprintf("role %s may not execute function %s: attaching a partition, or making one, would fail", role,
 			c.function.name))
 	}

@@ -42,8 +42,12 @@ const (
 // waits. It is tried again then.
 const LockTimeout = "2s"
 
-// Preamble begins each step's transaction. Nobody else's functions or operators get between us and the catalog.
-const Preamble = "set local lock_timeout = '" + LockTimeout + "';\nset local search_path = pg_catalog, pg_temp;\n"
+// plainNames settles for a transaction how names are found and written. Nobody else's functions or operators get between
+// us and the catalog, and what the catalog says of types and settings is compared with what we wrote.
+const plainNames = "set local search_path = pg_catalog, pg_temp;\nset local quote_all_identifiers = off;\n"
+
+// Preamble begins each step's transaction.
+const Preamble = "set local lock_timeout = '" + LockTimeout + "';\n" + plainNames
 
 const noLock = "none on tables of the ERP"
 

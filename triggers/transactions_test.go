@@ -158,3 +158,45 @@ func overlap(t *testing.T, one, two *pgx.Conn, first, second string) error {
 	}
 	return err
 }
+
+// TestKeptSnapshots: a transaction that began before the outbox was there, or before something was done to it, captures what
+// it writes, and what it saw of the catalog does not stay with its session.
+func TestKeptSnapshots(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"repeatable read", "serializable"} {
+		b := setup(t, ordersDDL+`insert into orders values (1, 'a'); create function fail() returns trigger language plpgsql as
+			$$ begin raise 'no'; end $$`, want("orders", "status"))
+		client := b.db.Connect(t)
+		during := func(status string, do func()) {
+			t.Helper()
+			run1(t, client, `begin isolation level `+level+`; select from orders`)
+			do()
+			run1(t, client, `update orders set status = '`+status+`'; update orders set status = status || '!'; savepoint s;
+				update orders set status = 'no'; rollback to s; update orders set status = status || '?'; commit`)
+		}
+		during("b", func() { b.up() })
+		b.appended("began before up", "u b,1 < a,1", "u b!,1 < b,1", "u b!?,1 < b!,1")
+		run1(t, client, `update orders set status = 'c'`)
+		b.appended("after it", "u c,1 < b!?,1")
+		all := func(sql string) func() {
+			return func() {
+				for i := range slots {
+					b.exec(fmt.Sprintf(sql, ident(b.target.Schema, fmt.Sprintf("change_%d", i))))
+				}
+			}
+		}
+		during("d", all(`create trigger t before insert on %s for each row execute function fail()`))
+		run1(t, client, `update orders set status = 'e'`)
+		b.appended("a trigger")
+		during("f", all(`drop trigger t on %s`)) // what it sees is the trigger
+		b.changes()
+		run1(t, client, `update orders set status = 'g'`)
+		b.appended("undone", "u g,1 < f!?,1")
+		during("h", all(`alter table %s rename old to was`))
+		b.appended("a column renamed")
+		during("i", all(`alter table %s rename was to old`))
+		b.changes()
+		run1(t, client, `begin isolation level `+level+`; update orders set status = 'j'; truncate orders; commit`)
+		b.appended("again", "u j,1 < i!?,1", "t")
+	}
+}

@@ -66,8 +66,7 @@ func NewWatcher(target Target) (*Watcher, error) {
 
 // Look compares the database with what is wanted.
 func (w *Watcher) Look(ctx context.Context, conn *pgx.Conn) (*Sight, error) {
-	rows, _ := conn.Query(ctx, query("watch"), w.target.Schema, w.schemas, w.names, w.target.rowTrigger(),
-		w.target.truncateTrigger(), w.numbers, w.columns)
+	rows, _ := conn.Query(ctx, query("watch"), w.parameters()...)
 	var threads, shapes []string
 	var n int
 	var thread, shape, snapshot string
@@ -96,6 +95,11 @@ func (w *Watcher) Look(ctx context.Context, conn *pgx.Conn) (*Sight, error) {
 		s.Tables = append(s.Tables, WatchedTable{TableStatus: t, Thread: threads[i+1]})
 	}
 	return s, nil
+}
+
+// parameters are those of sql/watch.sql.
+func (w *Watcher) parameters() []any {
+	return []any{w.target.Schema, w.schemas, w.names, w.target.rowTrigger(), w.target.truncateTrigger(), w.numbers, w.columns}
 }
 
 // wantedStatus is the status of the configuration's tables, without that of others.

@@ -1,6 +1,7 @@
 package triggers
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -162,5 +163,43 @@ func TestLookWithoutRights(t *testing.T) {
 	_, _, err = s.Note(t.Context(), stranger, b.target.Schema, s.Tables[0], false)
 	if err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("%s may note: %v", role, err)
+	}
+}
+
+// TestLookGrowsWithTables: four times the tables cost a look about four times as much, each of them with partitions; so
+// many that it could be sixteen times do not make it one that never ends.
+func TestLookGrowsWithTables(t *testing.T) {
+	t.Parallel()
+	const few, many = 30, 120
+	var ddl strings.Builder
+	var wants []change.Want
+	for i := range many {
+		fmt.Fprintf(&ddl, `create table t%[1]d (id int primary key, a int) partition by range (id);
+			create table t%[1]d_1 partition of t%[1]d for values from (0) to (10);`, i)
+		wants = append(wants, want(fmt.Sprint("t", i), "a"))
+	}
+	b := installed(t, ddl.String(), wants...)
+	b.exec("analyze pg_catalog.pg_class, pg_catalog.pg_attribute, pg_catalog.pg_index, pg_catalog.pg_inherits, pg_catalog.pg_trigger")
+	pages := func(tables int) int {
+		target := b.target
+		target.Wants = wants[:tables]
+		w, err := NewWatcher(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan []struct {
+			Plan struct {
+				Hit  int `json:"Shared Hit Blocks"`
+				Read int `json:"Shared Read Blocks"`
+			}
+		}
+		err = b.conn.QueryRow(t.Context(), "explain (analyze, buffers, format json) "+query("watch"), w.parameters()...).Scan(&plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan[0].Plan.Hit + plan[0].Plan.Read
+	}
+	if a, z := pages(few), pages(many); z > 6*a {
+		t.Errorf("a look at %d tables reads %d pages, one at %d tables %d", few, a, many, z)
 	}
 }

@@ -48,7 +48,7 @@ import (
 //	two nodes want to lead              one has the leader's lock, the other follows: it is rung for, and tries again
 //	a long transaction                  see above
 //	somebody else holds the lock        each second a probe does as captures do; then it is at poll's pace. Who: logged, metric
-//	the queue is over half full         likewise
+//	the queue is over half full         likewise; the leader rings for nobody, and no canary is sent
 //	the server's table of locks is full captures don't ring, probes fail: likewise
 //	a listener hears nothing            the node never leads; its heartbeat finds changes
 //	no connection is left for a leader  the channel stays quiet: commits ring

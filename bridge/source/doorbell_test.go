@@ -16,8 +16,6 @@ import (
 	"nalar.internal/rowfeed/bridge/source"
 	"nalar.internal/rowfeed/test/fault"
 	"nalar.internal/rowfeed/test/measure"
-	"nalar.internal/rowfeed/test/pgserver"
-	"nalar.internal/rowfeed/test/pgtest"
 	"nalar.internal/rowfeed/test/rig"
 )
 
@@ -83,7 +81,7 @@ func newCrew(t *testing.T, r *rig.Rig, nodes int, tune func(int, *source.Options
 		w.direct = attach(t, r, func(o *source.Options) {
 			o.Handler = w
 			o.Notify = func(ctx context.Context, channel, payload string) error {
-				_, err := pool.Exec(ctx, "select pg_notify($1, $2)", channel, payload)
+				_, err := source.Ring(ctx, pool, channel, payload)
 				return err
 			}
 			if tune != nil {
@@ -406,46 +404,4 @@ func TestForeignHolder(t *testing.T) {
 		t.Errorf("the median change came after %.0f ms", late)
 	}
 	t.Logf("median %.0f ms while a stranger holds the lock", late)
-}
-
-// The queue of notifications is over half full, since a session listens and stays in a transaction. Commits go on without
-// NOTIFY, and changes are not left to the heartbeat; when the queue is empty commits notify again.
-func TestQueueHalfFull(t *testing.T) {
-	t.Parallel()
-	const pages = 64 // the least that there can be, in the first version where it can be set
-	bin, err := pgserver.FindVersion(t.Context(), "17")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := pgtest.NewIn(t, pgtest.StartServer(t, pgserver.Options{
-		BinDir: bin, Settings: map[string]string{"max_notify_queue_pages": fmt.Sprint(pages)},
-	}))
-	c := newCrew(t, rig.PrepareOn(t, db, table, channels("auto")), 1, nil)
-	w := c.nodes[0]
-	writer, idle, flood := c.Conn(t), c.Conn(t), c.Conn(t)
-	exec(t, idle, `listen anything`)
-	exec(t, idle, `begin`)
-	exec(t, flood, fmt.Sprintf(`select pg_notify('flood', repeat('x', 7900) || i) from generate_series(1, %d) i`, pages*6/10))
-	w.await(t, func() bool { return w.feed.Stats.QueueUsage() > source.HalfFull })
-	w.awaitMode(t, source.Silenced)
-	begun := w.feed.Stats.Wakeups.Load()
-	w.times()
-	for range 500 { // many more than the queue has room for, were each to notify
-		c.write(writer, 90)
-	}
-	c.settled()
-	late := measure.Median(w.times())
-	if n := w.feed.Stats.Wakeups.Load() - begun; n > 10 {
-		t.Errorf("%d wake-ups while the queue is over half full", n)
-	}
-	exec(t, idle, `commit`)
-	exec(t, idle, `unlisten *`)
-	w.awaitMode(t, source.Quiet)
-	ear := c.listen()
-	c.write(writer, 90)
-	c.settled()
-	if n := ear.heard(); n != 1 || w.feed.Stats.Missed.Load() > 0 {
-		t.Errorf("%d notifications when the queue is empty again, %d missed", n, w.feed.Stats.Missed.Load())
-	}
-	t.Logf("median %.0f ms while the queue is over half full", late)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var (
@@ -17,6 +18,8 @@ var (
 	attendSQL string
 	//go:embed queries/shut.sql
 	shutSQL string
+	//go:embed queries/ring.sql
+	ringSQL string
 )
 
 var (
@@ -91,10 +94,10 @@ func (s *session) try(ctx context.Context, key int64) (ok bool, err error) {
 	return ok, nil
 }
 
-func (s *session) exec(ctx context.Context, sql string, args ...any) error {
+func (s *session) exec(ctx context.Context, sql string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if _, err := s.conn.Exec(ctx, sql, args...); err != nil {
+	if _, err := s.conn.Exec(ctx, sql); err != nil {
 		return fmt.Errorf("lead channel: %w", err)
 	}
 	return nil
@@ -207,6 +210,23 @@ func (s *session) ring(ctx context.Context, found bool) error {
 		}
 		return s.exec(ctx, "select")
 	}
-	s.d.f.Stats.Rings.Add(1)
-	return s.exec(ctx, "select pg_notify($1, $2)", *s.d.f.notify.Load(), leaderMark+s.d.node)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	rung, err := Ring(ctx, s.conn, *s.d.f.notify.Load(), leaderMark+s.d.node)
+	if err != nil {
+		return fmt.Errorf("lead channel: %w", err)
+	}
+	if rung { // else they find by themselves that captures don't ring
+		s.d.f.Stats.Rings.Add(1)
+	}
+	return nil
+}
+
+// Ring notifies by a statement of its own, as captures do: not where the queue of notifications is over half full, for what
+// fills it makes the ERP's own NOTIFY fail. It tells whether it did.
+func Ring(ctx context.Context, db interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}, channel, payload string) (bool, error) {
+	tag, err := db.Exec(ctx, ringSQL, channel, payload)
+	return tag.RowsAffected() > 0, err
 }

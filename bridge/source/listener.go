@@ -81,6 +81,7 @@ type doorbell struct {
 func (d *doorbell) HandleBacklog(context.Context, string, *pgx.Conn) error {
 	d.wait.reset()
 	d.f.line.Store(d.f.lines.Add(1))
+	until(&d.f.door.others, othersTime)               // until each has had the time to send a canary
 	d.f.Stats.Listening.Store(!d.f.Stats.Deaf.Load()) // after a lost canary, the next that comes back says so
 	select {
 	case d.f.fresh <- struct{}{}:

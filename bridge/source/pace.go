@@ -83,7 +83,8 @@ func (p *pace) busy(now time.Time, transactions int) bool {
 // next returns what mode the feed is in, and when to sweep next, after a sweep with that snapshot.
 //
 // When commits begin to ring again, transactions that are open may have kept silent, and will not ring when they commit.
-// The first sweep that began afterwards has them in its snapshot; sweeping goes on until it is seen that all have ended.
+// The first sweep that began afterwards has them in its snapshot (see opens); sweeping goes on until it is seen that all
+// have ended.
 // One that stays open for hours costs a sweep each 100 ms, as a channel does where nothing rings ever.
 func (p *pace) next(s signs, seen *change.Snapshot) (Mode, time.Duration) {
 	switch {
@@ -112,10 +113,10 @@ func (p *pace) next(s signs, seen *change.Snapshot) (Mode, time.Duration) {
 	return Quiet, heartbeat
 }
 
+// opens tells that the next sweep will be the first one since commits ring again. A snapshot names no transaction that is
+// newer than the last that has ended; so one has to end before that sweep begins.
+func (p *pace) opens(s signs) bool { return p.silent && !s.silent() }
+
 // lost forgets whom it waits for: the next connection may be to a server with other transactions. What is open there when it
-// begins is waited for.
-func (p *pace) lost() {
-	if p.awaited != nil {
-		p.awaited, p.silent = nil, true
-	}
-}
+// begins is waited for, the first time too: who was at the door meanwhile, and may be gone again, is not known.
+func (p *pace) lost() { p.awaited, p.silent = nil, true }

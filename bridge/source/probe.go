@@ -80,8 +80,12 @@ func (f *Feed) note(h *Holder) {
 }
 
 // ask runs a small statement and returns its first row as text; nothing where the server refuses it.
-func (s *sweeper) ask(ctx context.Context, sql, parameter string) ([]string, error) {
-	r := s.conn.ExecParams(ctx, sql, [][]byte{[]byte(parameter)}, nil, nil, nil).Read()
+func (s *sweeper) ask(ctx context.Context, sql string, parameters ...string) ([]string, error) {
+	values := make([][]byte, len(parameters))
+	for i, p := range parameters {
+		values[i] = []byte(p)
+	}
+	r := s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
 	var refused *pgconn.PgError
 	if errors.As(r.Err, &refused) && !s.conn.IsClosed() {
 		return nil, nil

@@ -171,24 +171,16 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 		if !woken {
 			f.judge(&late, signs.at)
 		}
-		heard, read := f.heard.Load(), f.glance
-		all := f.hot == nil || f.hot.over || f.polling && !woken || time.Since(whole) >= heartbeat
-		if all {
-			read, whole = f.sweep, time.Now()
-		}
-		n, err := read(ctx, s)
+		heard := f.heard.Load()
+		n, err := f.once(ctx, s, signs, woken, &whole)
 		if err != nil {
 			return err
-		}
-		if all {
-			if err := f.probe(ctx, s); err != nil {
-				return err
-			}
 		}
 		if !f.ready {
 			f.ready = true
 			close(f.started)
 		}
+		before := f.Stats.Mode()
 		mode, interval := f.tempo(signs, len(s.xids), first)
 		timer.Reset(interval)
 		if first {
@@ -202,7 +194,7 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 			continue
 		case !woken && n > 0 && !first:
 			f.door.tell()
-			if mode == Quiet {
+			if before == Quiet && mode == Quiet { // else it may be of the last that was waited for
 				late.found(signs.at, heard)
 			}
 		}
@@ -210,72 +202,22 @@ func (f *Feed) sweeps(ctx context.Context, s *sweeper, wait *backoff) error {
 	}
 }
 
-// awaitTurn waits until it is time to sweep, and tells whether a notification says so. While this node is at the door it
-// goes by the clock alone: what rings then rings for others.
-func (f *Feed) awaitTurn(ctx context.Context, timer *time.Timer) (woken bool, err error) {
-	for {
-		bell := f.bell
-		if f.door.attended() {
-			bell = nil
-		}
-		select {
-		case <-ctx.Done():
-			return false, ctx.Err()
-		case <-bell:
-			return true, nil
-		case <-f.door.moved:
-			if f.door.attended() {
-				return false, nil
-			}
-		case <-timer.C:
-			select {
-			case <-f.bell: // both were there
-				return !f.door.attended(), nil
-			default:
-				return false, nil
-			}
+// once sweeps, all slots where that is due since the last time.
+func (f *Feed) once(ctx context.Context, s *sweeper, signs signs, woken bool, whole *time.Time) (n int, err error) {
+	if f.pace.opens(signs) {
+		if _, err := s.ask(ctx, "select pg_current_xact_id()"); err != nil {
+			return 0, err
 		}
 	}
-}
-
-// tempo says when the next sweep is due, and whether somebody should lead.
-func (f *Feed) tempo(s signs, transactions int, first bool) (Mode, time.Duration) {
-	if first {
-		transactions = 0 // of all the time before
+	all := f.hot == nil || f.hot.over || f.polling && !woken || time.Since(*whole) >= heartbeat
+	if !all {
+		return f.glance(ctx, s)
 	}
-	mode, interval := f.pace.next(s, f.seen.Load())
-	if f.polling {
-		mode, interval = Polling, poll
+	*whole = time.Now()
+	if n, err = f.sweep(ctx, s); err != nil {
+		return n, err
 	}
-	f.door.want(f.pace.busy(s.at, transactions))
-	f.Stats.mode.Store(int32(mode))
-	return mode, interval
-}
-
-// missing is a change that was found without having been rung for, where commits ring: the notification may be late.
-type missing struct {
-	at    time.Time // zero: there is none
-	heard uint64    // notifications until then
-}
-
-func (m *missing) found(at time.Time, heard uint64) {
-	if m.at.IsZero() {
-		m.at, m.heard = at, heard
-	}
-}
-
-// judge counts a notification that has not come for a second. For some time changes are looked for more often then.
-func (f *Feed) judge(m *missing, now time.Time) {
-	if m.at.IsZero() || now.Sub(m.at) < heartbeat {
-		return
-	}
-	if f.heard.Load() == m.heard {
-		f.Stats.Missed.Add(1)
-		if f.Stats.Listening.Load() {
-			f.pace.doubt = now.Add(suspect)
-		}
-	}
-	m.at = time.Time{}
+	return n, f.probe(ctx, s)
 }
 
 func rest(ctx context.Context, d time.Duration) {

@@ -51,7 +51,10 @@ func TestDoctorOthers(t *testing.T) {
 	for _, step := range []struct{ do, undo, says string }{
 		{"grant select on all tables in schema {s} to " + reporting, "revoke all on all tables in schema {s} from " + reporting, "role " + reporting + " may select "},
 		{"grant insert on {s}.change_0 to public", "revoke insert on {s}.change_0 from public", "everybody (PUBLIC) may insert " + schema + ".change_0"},
+		{"grant select (old, new) on {s}.change_0 to public", "revoke all (new, old) on {s}.change_0 from public",
+			"everybody (PUBLIC) may select columns of " + schema + ".change_0"},
 		{"grant execute on function {s}.tick() to public", "revoke execute on function {s}.tick() from public", "everybody (PUBLIC) may call tick"},
+		{"create publication p_orders for table orders, {s}.change_0", "drop publication p_orders", "publication p_orders sends 1 tables"},
 		{"alter role {s}_owner login", "alter role {s}_owner nologin", "role " + schema + "_owner can log in"},
 		{"alter role {s}_operator superuser", "alter role {s}_operator nosuperuser", "role " + schema + "_operator is a superuser"},
 	} {

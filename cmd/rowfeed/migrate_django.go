@@ -34,7 +34,7 @@ func (d djangoFiles) write(number int, s triggers.Script, previous string, first
 	if before != "" {
 		dependencies = fmt.Sprintf("[(%s, %s)]", pythonString(app), pythonString(before))
 	}
-	// RunSQL passes a text without parameters, so that a % in it is a %.
+	// RunSQL passes a text without parameters, so that a % in it is a %. Where tests run on SQLite there is nothing to do.
 	return map[string]string{name + ".py": fmt.Sprintf(`# Made by rowfeed migrate sql --django. Don't change it.
 from django.db import migrations
 
@@ -43,10 +43,20 @@ UP = %s
 DOWN = %s
 
 
+class OnPostgreSQL(migrations.RunSQL):
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
 class Migration(migrations.Migration):
     atomic = True
     dependencies = %s
-    operations = [migrations.RunSQL(sql=UP, reverse_sql=DOWN, elidable=False)]
+    operations = [OnPostgreSQL(sql=UP, reverse_sql=DOWN, elidable=False)]
 `, pythonText(s.Up), pythonText(s.Down), dependencies)}, name
 }
 

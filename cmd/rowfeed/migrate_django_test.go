@@ -16,7 +16,8 @@ from django.conf import settings
 settings.configure(
     SECRET_KEY="test", INSTALLED_APPS=["shop"], USE_TZ=True,
     DATABASES={"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["NAME"], "USER": os.environ["DBUSER"],
-                           "HOST": os.environ["HOST"], "PORT": os.environ["PORT"]}})
+                           "HOST": os.environ["HOST"], "PORT": os.environ["PORT"]},
+               "light": {"ENGINE": "django.db.backends.sqlite3", "NAME": "light.sqlite3"}})
 django.setup()
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
@@ -84,6 +85,8 @@ func TestDjango(t *testing.T) {
 	}
 	m.django(project, "migrate")
 	byDjango := m.dump()
+	m.django(project, "migrate", "--database", "light") // as tests of many projects run
+	m.django(project, "migrate", "--database", "light", "shop", "zero")
 	m.must(0, "nothing to do", "plan")
 	m.must(0, "nothing to write", "sql", "--out", dir, "--django", "shop")
 	if out := m.django(project, "makemigrations", "--check", "--dry-run"); !strings.Contains(out, "No changes") {

@@ -56,9 +56,9 @@ func migratePlan(ctx context.Context, env *environment, conn *pgx.Conn, target t
 	case "json":
 		err = writeJSON(env.stdout, p)
 	case "sql":
-		p.sql(env.stdout)
+		err = whole(env.stdout, p.sql)
 	default:
-		p.text(env.stdout)
+		err = whole(env.stdout, p.text)
 	}
 	if err == nil && !p.Clean {
 		return somethingToDo

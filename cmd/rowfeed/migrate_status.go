@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,7 +56,7 @@ func migrateStatus(ctx context.Context, env *environment, conn *pgx.Conn, target
 	if format == "json" {
 		err = writeJSON(env.stdout, r)
 	} else {
-		r.text(env.stdout, colours(env.stdout))
+		err = whole(env.stdout, func(w io.Writer) { r.text(w, colours(env.stdout)) })
 	}
 	if err == nil && !r.Clean {
 		return somethingToDo
@@ -79,6 +80,16 @@ func newStatusReport(state *triggers.State) statusReport {
 	}
 	r.Clean = state.Clean() && len(r.Problems) == 0
 	return r
+}
+
+// whole prints a text in one piece, or says why not: a plan that ends half-way is none.
+func whole(w io.Writer, print func(io.Writer)) error {
+	var b bytes.Buffer
+	print(&b)
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	return nil
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -135,7 +146,7 @@ func (r *statusReport) text(w io.Writer, coloured bool) {
 			fmt.Fprintf(tab, "%s\t\t%s\n", blank, oneLine(p))
 		}
 	}
-	_ = tab.Flush() // as the other prints here: a closed pipe is not ours to tell of
+	_ = tab.Flush() // into memory
 	for _, line := range r.Problems {
 		fmt.Fprintln(w, oneLine(line))
 	}

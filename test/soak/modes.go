@@ -204,7 +204,7 @@ func (x *crossing) begin(ctx context.Context, running *errgroup.Group) error {
 	notify := func(ctx context.Context, channel, payload string) error {
 		one.Lock()
 		defer one.Unlock()
-		_, err := pool.Exec(ctx, "select pg_notify($1, $2)", channel, payload)
+		_, err := source.Ring(ctx, pool, channel, payload)
 		return err
 	}
 	running.Go(func() error {

@@ -8,20 +8,26 @@ declare
   v_at   pg_catalog.timestamptz;
   v_turn pg_catalog."interval"; -- how far into the ring's turn that is
   v_until pg_catalog.timestamptz;
-  v_gone pg_catalog.text;
-{{- if .Rings}}
-  v_ring pg_catalog.bool;
-{{- end}}
+  v_gone pg_catalog.text; -- the version that a write within the transaction replaced
+  v_list pg_catalog.text;
+  v_context pg_catalog.text;
+{{- range .Channels}}{{if .Ring}}
+  v_ring_{{.ID}} pg_catalog.bool;
+{{- end}}{{end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
 {{- end}}
 begin
-  -- This block writes nothing, so its subtransaction costs no id. A column that is gone, was retyped or can't be
-  -- converted makes the change a resync ('r') and never an error of the ERP's statement.
+  -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
+  -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
-    -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
-    v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
-      then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
+    if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.=) 'read committed' then
+      -- Planned away to a time, and asked anew only when one of the tables was altered or emptied: it costs a row nothing.
+      v_until := case when {{range .Slots}}{{if .}} and {{end}}{{$.S}}.writable({{$.Outbox .}}::pg_catalog.regclass){{end}}
+        then {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass) end;
+    elsif {{.S}}.proven(pg_catalog.clock_timestamp()) then
+      v_until := {{.S}}.open_until({{.Sequence}}::pg_catalog.regclass);
+    end if;
     if TG_OP operator(pg_catalog.=) 'UPDATE' then
       v_op := 'u'::pg_catalog."char";
 {{- if .Image}}
@@ -40,6 +46,9 @@ begin
       else
         v_op := 'r'::pg_catalog."char";
       end if;
+      if pg_catalog.age(OLD.xmin) operator(pg_catalog.<=) 0 then
+        v_gone := {{.Version "OLD"}};
+      end if;
     elsif TG_OP operator(pg_catalog.=) 'INSERT' then
       v_op := 'i'::pg_catalog."char";
       if {{.Guard "NEW"}} then
@@ -53,12 +62,27 @@ begin
       else
         v_op := 'r'::pg_catalog."char";
       end if;
+      -- One by a trigger may take the key of a row whose own delete is yet to be captured, and seem to come before it.
+      if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
+        if ({{.Inserted}} operator(pg_catalog.~) {{.Within}}) is not true then
+          perform pg_catalog.set_config('rowfeed.inserted', pg_catalog.concat(
+            case when pg_catalog.starts_with({{.Inserted}}, {{.Statement}}) then {{.Inserted}} else {{.Statement}} end,
+            ' ', TG_RELID, '<', least(pg_catalog.pg_trigger_depth() operator(pg_catalog.-) 1, 9)), true);
+        end if;
+      end if;
     elsif TG_OP operator(pg_catalog.=) 'DELETE' then
       v_op := 'd'::pg_catalog."char";
       if {{.Guard "OLD"}} then
         v_old := {{.Values "OLD"}};
+        if {{.Inserted}} operator(pg_catalog.~) {{.Beneath}} then
+          v_op := 'r'::pg_catalog."char";
+          v_old := null;
+        end if;
       else
         v_op := 'r'::pg_catalog."char";
+      end if;
+      if pg_catalog.age(OLD.xmin) operator(pg_catalog.<=) 0 then
+        v_gone := {{.Version "OLD"}};
       end if;
     else
       v_op := 't'::pg_catalog."char";
@@ -72,31 +96,49 @@ begin
       v_new := null;
     end if;
 {{- end}}
-    -- A trigger of the ERP may change a row whose own change by the outer statement is yet to be captured, and would then
-    -- come out after the newer one: it has to be a resync. So what triggers replace is noted.
-    if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 then
-      if TG_OP operator(pg_catalog.=) any (array['UPDATE', 'DELETE']) then
-        v_gone := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
-        if not pg_catalog.starts_with(v_gone, {{.Statement}}) then
-          v_gone := {{.Statement}};
+    -- A trigger of the ERP, or a function that the statement calls, may change a row whose own change by the outer statement
+    -- is yet to be captured, and would then come out after the newer one: it has to be a resync. So what is replaced of what
+    -- this transaction wrote is noted, unless the statement is the client's own: the context of that is one line.
+    if v_gone is not null then
+      get diagnostics v_context = pg_context;
+      if pg_catalog.pg_trigger_depth() operator(pg_catalog.>) 1 or pg_catalog.strpos(v_context, E'\n') operator(pg_catalog.>) 0 then
+        v_list := coalesce(pg_catalog.current_setting('rowfeed.replaced', true), '');
+        if not pg_catalog.starts_with(v_list, {{.Statement}}) then
+          v_list := {{.Statement}};
         end if;
-        if pg_catalog.length(v_gone) operator(pg_catalog.<) 8000 then
-          v_gone := v_gone operator(pg_catalog.||) {{.Version "OLD"}};
-          perform pg_catalog.set_config('rowfeed.replaced', case when pg_catalog.length(v_gone) operator(pg_catalog.<) 8000
-            then v_gone else v_gone operator(pg_catalog.||) ' *' end, true); -- from there on, any that may be
+        if pg_catalog.length(v_list) operator(pg_catalog.<) 8000 then
+          v_list := v_list operator(pg_catalog.||) v_gone;
+          if pg_catalog.length(v_list) operator(pg_catalog.>=) 8000 then
+            v_list := v_list operator(pg_catalog.||) ' *'; -- from there on, any that may be
+          end if;
+          perform pg_catalog.set_config('rowfeed.replaced', v_list, true);
         end if;
       end if;
     end if;
+    -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
+    if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
+      return null;
+    end if;
+    v_at := pg_catalog.clock_timestamp();
+{{- range .Channels}}{{if .Ring}}
+    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
+    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
+    -- never waits, but the server's table of locks may be full: then a sweep finds the row without being rung for.
+    v_ring_{{.ID}} := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
+{{- end}}{{end}}
   exception when others or assert_failure then -- "others" are all but that and a cancelled statement
-    v_op := 'r'::pg_catalog."char";
-    v_old := null;
-    v_new := null;
+    if v_until is null then
+      return null;
+    end if;
+    if v_at is null then -- it was before the locks
+      v_op := 'r'::pg_catalog."char";
+      v_old := null;
+      v_new := null;
+      v_at := pg_catalog.clock_timestamp();
+    elsif v_list is not null then
+      perform pg_catalog.set_config('rowfeed.replaced', v_list, true); -- undone with the block
+    end if;
   end;
-  -- Where somebody has altered the outbox, that is not the ERP's trouble, and status tells of it.
-  if v_until is null{{if not .Image}} or ({{.Differ}}) is false{{end}} then
-    return null;
-  end if;
-  v_at := pg_catalog.clock_timestamp();
   if v_at operator(pg_catalog.>=) v_until then -- nobody empties the outbox, or this plan is old
     begin
       perform from {{.S}}.open_until u where pg_catalog.to_timestamp(u.last_value) operator(pg_catalog.>) v_at;
@@ -120,16 +162,8 @@ begin
 {{- end}}
     end if;
 {{- if .Ring}}
-    -- NOTIFY can make a commit fail (two-phase commit, a full queue) and serialises commits: so only while nobody is awake
-    -- who would see the row anyway. The bridge's leader holds this lock exclusively while it is, or waits for it. A try
-    -- never waits, but the server's table of locks may be full, which is no error of the ERP's. Writes nothing.
-    begin
-      v_ring := {{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}); -- rings is planned away too
-    exception when others then
-      v_ring := false; -- a sweep finds the row without being rung for
-    end;
-    -- Not in that block: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
-    if v_ring then
+    -- Not in the block above: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
+    if v_ring_{{.ID}} then
       if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
         if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
           null; -- never: but "perform" would run a query of its own, for each row

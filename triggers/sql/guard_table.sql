@@ -19,4 +19,4 @@ select pg_catalog.md5(pg_catalog.concat_ws(e'\n',
      from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
      join pg_catalog.pg_proc p on p.oid = t.tgfoid join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where t.tgrelid = (select oid from root) and t.tgparentid = 0
-      and (n.nspname = {{literal .Schema}} and p.proname like 'capture\_%' or t.tgname in ({{.Row}}, {{.Truncate}})))))
+      and (n.nspname = {{literal .Schema}} and pg_catalog.starts_with(p.proname, 'capture_') or t.tgname in ({{.Row}}, {{.Truncate}})))))

@@ -1,5 +1,6 @@
 -- What of the catalog capture depends on, in short: a row for each wanted table, and row 0 for rowfeed's schema. thread
 -- changes with all that may have left a gap in what is captured, were it for a moment; shape with all that is inspected.
+-- All tables are put together at once: table by table, each would cost what all of them do.
 -- Parameters: rowfeed's schema; schemas and names of the tables; our triggers' names; the captured columns with the
 -- number of their table, from 1.
 with recursive root as (
@@ -50,11 +51,13 @@ with recursive root as (
   union all
   select 0, pg_catalog.concat_ws(' ', c.oid, c.relname, c.relowner, c.relacl) from pg_catalog.pg_class c
     join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = $1 and c.relkind in ('r', 'v', 'S')
+), threads as materialized (
+  select n, pg_catalog.string_agg(line, E'\n' order by line collate "C") as lines from thread group by n
+), shapes as materialized (
+  select n, pg_catalog.string_agg(line, E'\n' order by line collate "C") as lines from shape group by n
 )
-select n::int, pg_catalog.md5(coalesce((select pg_catalog.string_agg(t.line, E'\n' order by t.line collate "C")
-         from thread t where t.n = w.n), '')),
-       pg_catalog.md5(coalesce((select pg_catalog.string_agg(s.line, E'\n' order by s.line collate "C")
-         from shape s where s.n = w.n), '')),
-       pg_catalog.pg_current_snapshot()::text
+select w.n::int, pg_catalog.md5(coalesce(t.lines, '')), pg_catalog.md5(coalesce(s.lines, '')), pg_catalog.pg_current_snapshot()::text
   from pg_catalog.generate_series(0, pg_catalog.cardinality($2::text[])) w(n)
- order by n
+  left join threads t on t.n = w.n
+  left join shapes s on s.n = w.n
+ order by w.n
