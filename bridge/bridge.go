@@ -157,12 +157,10 @@ func (b *Bridge) run(ctx context.Context) error {
 	if err := b.preflight(ctx); err != nil {
 		return err
 	}
-	pool, err := b.openPool(ctx)
-	if err != nil {
+	if err := b.openPool(ctx); err != nil {
 		return err
 	}
-	defer pool.Close()
-	b.pool = pool
+	defer b.pool.Close()
 	b.ring.begin(ctx)
 	if err := b.openAuthority(ctx); err != nil {
 		return err

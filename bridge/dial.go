@@ -112,18 +112,17 @@ func (b *Bridge) dedicated(name string) func(context.Context) (*pgx.Conn, error)
 }
 
 // openPool opens the pool for what is no feed: identity queries, ticks, canaries.
-func (b *Bridge) openPool(ctx context.Context) (*pgxpool.Pool, error) {
+func (b *Bridge) openPool(ctx context.Context) error {
 	c, err := parsePool(b.cfg.Database.URL)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.ConnConfig = b.db.Copy()
 	c.ConnConfig.RuntimeParams["application_name"] = "rowfeed"
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
-		return nil, fmt.Errorf("open pool: %w", err)
+	if b.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
+		return fmt.Errorf("open pool: %w", err)
 	}
-	return pool, nil
+	return nil
 }
 
 // notify sends a notification through the pool, which shares no connection with a listener.

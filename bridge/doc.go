@@ -34,5 +34,6 @@
 //	grants change              sessions concerned are held, looked up anew, and go on by the new grants (renewal.go)
 //	SIGTERM                    readyz is false, sessions get 4000 over server.drain, then the process ends
 //	a client comes back        its cursor names a tick: what that does not see is replayed, then it is live
-//	bridge killed              likewise, to any node; triggers go on writing the outbox
+//	bridge killed              likewise, to any node; triggers go on writing the outbox, for four of its slots at least
+//	no bridge for longer       captures stop by themselves; when one is back they go on, and all are told to fetch afresh
 package bridge

@@ -5,7 +5,8 @@
 //   - a role "<schema>_owner" that can't log in and owns what follows, nothing else;
 //   - the schema (rowfeed unless configured otherwise): the tables installation, channel, capture and the outbox
 //     change_0, change_1, change_2 (a ring: the oldest is truncated), a view change over them for people, the functions
-//     epoch, writable, proven, rings, tick and rotate, and one function capture_… for each watched table;
+//     epoch, writable, proven, rings, open_until, keep_open, tick and rotate, a sequence open_until, and one function
+//     capture_… for each watched table;
 //   - on each watched table two triggers, 00_<schema> (after insert, update, delete, for each row) and
 //     00_<schema>_truncate, ENABLE ALWAYS. Partitions get the clone that PostgreSQL makes, and a truncate trigger of
 //     their own; children by inheritance get both.
@@ -25,10 +26,12 @@
 // In an emergency `alter table … disable trigger "00_rowfeed"` silences one table at once.
 //
 // The capture function must never make a write of the ERP fail or wait. So it reads the configured columns by name, in
-// a block of its own that writes nothing and whose errors make the change a resync ('r'); it calls no sequence; it uses
+// a block of its own that writes nothing and whose errors make the change a resync ('r'); it calls no sequence (it may
+// read one); it uses
 // static SQL only; every name in it, operators and types included, is qualified, so that the session's search_path does
 // not matter. That it can write to the outbox is asked of the function writable, whose answer plans hold until a table
 // of the outbox is altered, and of proven where a transaction keeps its snapshot: what was done to those by hand is not
-// the ERP's error. SET clauses, which cost each row some 15 % of a trivial update, are there only where the text of a
-// captured type depends on the setting.
+// the ERP's error. Likewise until when it may, which a bridge extends (open_until, keep_open): nobody else empties the
+// outbox. SET clauses, which cost each row some 15 % of a trivial update, are there only where the text of a captured type
+// depends on the setting.
 package triggers

@@ -19,8 +19,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"comment": oneLineOf,
 }).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/proven.sql", "sql/rings.sql",
 	"sql/open_until.sql", "sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql",
-	"sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql",
-	"sql/requested.sql", "sql/answer.sql", "sql/answers.sql"))
+	"sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql",
+	"sql/answers.sql"))
 
 // query returns an embedded file that needs no filling in.
 func query(name string) string {
