@@ -190,15 +190,7 @@ func (b *Bridge) run(ctx context.Context) error {
 		start(c.feed.Run)
 		start(c.carry.replay)
 	}
-	for kind := range b.desk.kinds {
-		start(b.desk.run(kind))
-	}
-	if b.renews() {
-		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
-		b.control.renew = r.changed
-		start(r.run)
-	}
-	for _, f := range []func(context.Context) error{b.control.feed.Run, b.keepTime, b.who.Run, b.drift.run} {
+	for _, f := range b.chores() {
 		start(f)
 	}
 	b.sessions.Start()
@@ -224,6 +216,20 @@ func (b *Bridge) run(ctx context.Context) error {
 	result = errors.Join(result, finish())
 	b.sessions.Stop()
 	return result
+}
+
+// chores are what runs beside the channels.
+func (b *Bridge) chores() []func(context.Context) error {
+	list := []func(context.Context) error{b.control.feed.Run, b.keepTime, b.who.Run, b.drift.run}
+	for kind := range b.desk.kinds {
+		list = append(list, b.desk.run(kind))
+	}
+	if b.renews() {
+		r := newRenewals(b.who, b.sessions, b.metrics.Renewals(), b.log)
+		b.control.renew = r.changed
+		list = append(list, r.run)
+	}
+	return list
 }
 
 // renews tells whether grants are renewed when their tables change.
