@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -48,20 +49,19 @@ func packed(t *testing.T) []byte {
 }
 
 // registry serves the archive as an npm registry does, and counts how often it is fetched.
-func registry(t *testing.T, archive []byte, integrity string) *int {
+func registry(t *testing.T, archive []byte, integrity string) *atomic.Int32 {
 	t.Helper()
-	fetched := new(int)
+	fetched := new(atomic.Int32)
 	name := "@embedded-postgres/" + platform()
-	var server *httptest.Server
-	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/" + name:
 			_ = json.NewEncoder(w).Encode(map[string]any{"name": name, "versions": map[string]any{"1.2.3": map[string]any{
 				"name": name, "version": "1.2.3",
-				"dist": map[string]string{"tarball": server.URL + "/archive.tgz", "integrity": integrity},
+				"dist": map[string]string{"tarball": "http://" + r.Host + "/archive.tgz", "integrity": integrity},
 			}}})
 		case "/archive.tgz":
-			*fetched++
+			fetched.Add(1)
 			_, _ = w.Write(archive)
 		default:
 			http.NotFound(w, r)
@@ -97,8 +97,8 @@ func TestDownload(t *testing.T) {
 			t.Errorf("the server is %v, %v", info.Mode(), err)
 		}
 	}
-	if *fetched != 1 {
-		t.Errorf("fetched %d times, want once and then the cache", *fetched)
+	if fetched.Load() != 1 {
+		t.Errorf("fetched %d times, want once and then the cache", fetched.Load())
 	}
 	if left, _ := filepath.Glob(filepath.Join(cache, "fetch-*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
