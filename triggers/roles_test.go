@@ -138,6 +138,7 @@ func TestRuntimeRole(t *testing.T) {
 	b.allHeld()
 	b.exec("insert into erp.staff values (1, 'Sari')")
 	schema := ident(b.target.Schema)
+	b.exec("revoke create on schema public from public") // which PostgreSQL 14 grants
 	serve := b.db.ConnectAs(t, role)
 	for _, name := range readable {
 		run1(t, serve, "select * from "+schema+"."+name)
