@@ -22,8 +22,10 @@ import (
 	"nalar.internal/rowfeed/test/rig"
 )
 
-// clinic is an ERP with what can be wrong, and what is right, about who may see what.
+// clinic is an ERP with what can be wrong, and what is right, about who may see what. PostgreSQL 14 lets everybody create in
+// public, which doctor says.
 const clinic = `
+revoke create on schema public from public;
 create table auth_user (id int primary key, name text, company_id int, is_active bool);
 create table auth_group (id int primary key, name text);
 create table auth_user_groups (user_id int, group_id int);
