@@ -341,7 +341,7 @@ func TestLongTransactions(t *testing.T) {
 	for begun := w.feed.Stats.Changes.Load(); w.feed.Stats.Changes.Load() < begun+1000; {
 		<-time.After(time.Millisecond)
 	}
-	if n := ear.heard(); n > 300 {
+	if n := ear.heard(); n > 700 { // in between two tries commits notify; on a busy machine that is longer
 		t.Errorf("%d notifications of 1000 commits while the leader waits for its lock", n)
 	}
 	if w.feed.Stats.Leading.Load() {
