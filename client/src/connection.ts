@@ -142,17 +142,21 @@ export class Connection implements Link {
     else this.#options.onFrame(frame)
   }
 
-  #welcome({ user, name, grants, heartbeat_ms, expires_in_ms: left }: WelcomeFrame): void {
+  #welcome(frame: WelcomeFrame): void {
+    const { user, name, grants, heartbeat_ms, expires_in_ms: left } = frame
     const now = this.#env.now()
     if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
     this.#listen(heartbeat_ms + grace)
-    if (this.live) return
-    this.#liveSince = now
-    if (this.#events) this.#backAt = now + this.#content
-    this.state.set({
-      status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
-    })
-    this.#options.onLive(grants)
+    const first = !this.live
+    if (first) {
+      this.#liveSince = now
+      if (this.#events) this.#backAt = now + this.#content
+      this.state.set({
+        status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
+      })
+    }
+    this.#options.onWelcome?.(frame, first)
+    if (first) this.#options.onLive(grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */
