@@ -42,6 +42,8 @@ export interface SubscriptionOptions {
 export interface Client<S = RegisteredSchema> {
   /** What the connection is doing. */
   readonly state: Readable<ConnectionState>
+  /** The channels that it hears whole. */
+  readonly channels: readonly ChannelName<S>[]
   /** Hears the events of a topic. Returns how to stop. */
   subscribe<C extends ChannelName<S>, R extends ResourceName<S, C>>(
     topic: TopicOf<S, C, R>,
@@ -141,6 +143,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
 
   return {
     state,
+    channels: options.channels ?? [],
     subscribe(topic, handler, { rewind, ...own } = {}) {
       const stop = topics.add(topic as Topic, { ...own, onEvent: handler as (event: EventFrame) => void }, rewind)
       join()
