@@ -1,7 +1,8 @@
 import { backoff } from './backoff.js'
 import { CloseCode, drainDelay, isTerminal } from './codes.js'
 import type { Environment, SocketLike } from './environment.js'
-import type { ClientFrame, ServerFrame, WelcomeFrame } from './frames.js'
+import type { ClientFrame, WelcomeFrame } from './frames.js'
+import type { Link, LinkOptions } from './link.js'
 import { parseFrame } from './parse.js'
 import { Store } from './store.js'
 
@@ -15,17 +16,6 @@ export type ConnectionState =
   /** The bridge said not to come back until something changes; `client.connect()` tries again. */
   | { status: 'stopped'; code: number; reason: string }
 
-export interface ConnectionOptions {
-  url: string
-  getToken: (() => string | Promise<string>) | undefined
-  environment: Environment
-  /** Authenticated: subscriptions may be sent. */
-  onLive(grants: string | undefined): void
-  onFrame(frame: ServerFrame): void
-  /** getToken failed; the connection is tried again. */
-  onTokenError(error: unknown): void
-}
-
 /** Silence after which the connection counts as dead, beyond the heartbeat that the bridge promises: 25 s + 10 s. */
 const grace = 10_000
 const firstSilence = 35_000
@@ -35,9 +25,9 @@ const stable = 5_000
 const abnormal = 1006
 
 /** One authenticated socket at a time, kept alive and brought back. */
-export class Connection {
+export class Connection implements Link {
   readonly state: Store<ConnectionState>
-  readonly #options: ConnectionOptions
+  readonly #options: LinkOptions
   readonly #env: Environment
   #socket: SocketLike | undefined
   #turn = 0 // a new one voids what an earlier attempt still waits for
@@ -48,7 +38,7 @@ export class Connection {
   #retry: unknown
   #stopWake: (() => void) | undefined
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: LinkOptions) {
     this.#options = options
     this.#env = options.environment
     this.state = new Store<ConnectionState>({ status: 'idle' }, this.#env.report)

@@ -6,6 +6,7 @@ import { call } from './store.js'
 
 export interface Handler {
   onEvent(event: EventFrame): void
+  onLive?(): void
   onResync?(frame: ResyncFrame): void
   onError?(frame: ErrorFrame): void
 }
@@ -18,7 +19,7 @@ interface Entry {
   live: boolean // the bridge has said `subscribed` on some connection
   resuming: boolean // on this one it was given a cursor to go on from
   rewinding: boolean // and here it was asked to begin in the past
-  refused: boolean // and that it won't on this one
+  refused: ErrorFrame | undefined // and that it won't on this one
   asked: boolean // and has not answered on this one
 }
 
@@ -45,14 +46,21 @@ export class Topics {
     if (entry === undefined) {
       const ref = this.#ref()
       entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false,
-        rewinding: rewind !== undefined, refused: false, asked: true }
+        rewinding: rewind !== undefined, refused: undefined, asked: true }
       this.#entries.set(name, entry)
       this.#send(subscribeFrame(entry))
     }
     const mine = entry
     const own = { ...handler } // its own identity: the same handler may subscribe twice
     mine.handlers.set(own, ++this.#clock)
+    if (!mine.asked) queueMicrotask(() => this.#catchUp(mine, own)) // the answer came before the handler
     return () => this.#remove(name, mine, own)
+  }
+
+  /** Tells a handler that came later what the bridge has said to its topic. */
+  #catchUp({ handlers, asked, refused }: Entry, handler: Handler): void {
+    if (asked || !handlers.has(handler)) return
+    call(() => (refused === undefined ? handler.onLive?.() : handler.onError?.(refused)), this.#report)
   }
 
   #remove(name: string, entry: Entry, handler: Handler): void {
@@ -74,14 +82,20 @@ export class Topics {
     if (grants !== this.#grants) this.#cursors.clear()
     this.#grants = grants
     for (const entry of this.#entries.values()) {
-      entry.refused = false
+      entry.refused = undefined
       entry.asked = true
       const past = !entry.live && entry.rewind !== undefined
       const cursor = past ? undefined : this.#cursors.get(entry.topic.channel)
       entry.resuming = cursor !== undefined
-      entry.rewinding = cursor === undefined && entry.rewind !== undefined
+      // It may be sent what others of the client have had before it was there; that is news to it alone.
+      entry.rewinding = cursor === undefined ? entry.rewind !== undefined : !entry.live
       this.#send(subscribeFrame(entry, cursor))
     }
+  }
+
+  /** The connection is gone: what was answered on it has to be answered again. */
+  lost(): void {
+    for (const entry of this.#entries.values()) entry.asked = true
   }
 
   /** Hands a frame to whom it concerns; true where somebody took it. */
@@ -123,6 +137,7 @@ export class Topics {
     entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
     entry.live = true
+    this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
     if (!missed) return true
     // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
     const frame: ResyncFrame = { type: 'resync', channel, ref, reason: 'reconnected' }
@@ -132,7 +147,11 @@ export class Topics {
 
   #refused(frame: ErrorFrame): boolean {
     const concerned = ({ ref }: Entry): boolean => ref === frame.ref
-    for (const entry of this.#entries.values()) if (concerned(entry)) entry.refused = true
+    for (const entry of this.#entries.values()) {
+      if (!concerned(entry)) continue
+      entry.refused = frame
+      entry.asked = false
+    }
     return this.#each(concerned, (handler) => handler.onError, frame)
   }
 
