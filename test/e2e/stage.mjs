@@ -33,7 +33,7 @@ export class Stage {
 
   async #serveLibrary(folder) {
     this.#server = createServer((request, response) => {
-      const module = /^\/[a-z]+\.js$/.exec(request.url);
+      const module = /^\/[a-z-]+\.js$/.exec(request.url);
       response.setHeader('Content-Type', module ? 'text/javascript' : 'text/html');
       response.end(module ? readFileSync(join(folder, module[0])) : '<!doctype html><title>client</title>');
     });
@@ -65,6 +65,13 @@ export class Stage {
     while (!await listens(Number(port), host)) {
       if (bridge.exitCode !== null) throw new Error(`rowfeed serve ended with ${bridge.exitCode}`);
     }
+  }
+
+  // sessions are the connections of a user, as the bridge counts them.
+  async sessions(user) {
+    const answer = await fetch(`http://${this.admin}/admin/sessions?user=${user}`,
+      { headers: { Authorization: `Bearer ${this.operator}` } });
+    return (await answer.json()).sessions.filter(({ ended }) => !ended);
   }
 
   // kill ends the bridge as a power cut would.
