@@ -1,5 +1,5 @@
 import { backoff } from '../backoff.js'
-import { CloseCode, drainDelay, isTerminal } from '../codes.js'
+import { CloseCode, isTerminal, retryDelay } from '../codes.js'
 import { defaultEnvironment } from '../environment.js'
 import { Seen } from '../seen.js'
 import { cell, report } from './share.js'
@@ -34,6 +34,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
   let waiting = false
   let early: MessageEvent[] | undefined // what came while nobody listened
   let again = false // and is being said again
+  let gone = false // the network has been away
 
   async function dial(): Promise<void> {
     const mine = ++turn
@@ -46,7 +47,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       listen(new WebSocket(address(url, cursor), protocols), mine)
     } catch (error) { // no token, or no address; the next attempt may have a better one
       report(error)
-      if (mine === turn) retry(0, '')
+      if (mine === turn) retry('')
     }
   }
 
@@ -71,15 +72,15 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       if (code === CloseCode.grantsChanged || code === CloseCode.resync) cursor = undefined
       clearTimeout(timer)
       patch({ isConnected: false })
-      if (!isTerminal(code)) retry(code, reason)
+      if (!isTerminal(code)) retry(reason)
     })
     timer = setTimeout(() => socket.close(), patience)
     patch({ socket })
   }
 
-  function retry(code: number, reason: string): void {
+  function retry(reason: string): void {
     waiting = true
-    timer = setTimeout(() => void dial(), Math.max(backoff(attempt++, Math.random), drainDelay(code, reason) ?? 0))
+    timer = setTimeout(() => void dial(), Math.max(backoff(attempt++, Math.random), retryDelay(reason)))
   }
 
   /** Whether the page has had this event. What is none of the bridge's events passes. */
@@ -94,17 +95,16 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
     }
   }
 
-  /** The network is another: a socket of before may be dead without knowing. */
-  function online(): void {
+  const sleep = defaultEnvironment().onWake((offline) => {
     const { socket, isConnected } = state.get()
-    if (!isConnected) return
-    patch({ isConnected: false })
-    void dial()
-    socket?.close()
-  }
-
-  const sleep = defaultEnvironment().onWake(() => void (waiting && dial()))
-  globalThis.addEventListener('online', online)
+    if (offline) gone = true
+    else if (waiting || (gone && isConnected)) { // a socket of the network of before may be dead without knowing
+      gone = false
+      patch({ isConnected: false })
+      void dial()
+      socket?.close()
+    }
+  })
   void dial()
   return {
     state,
@@ -120,7 +120,6 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       turn++
       clearTimeout(timer)
       sleep()
-      globalThis.removeEventListener('online', online)
       state.get().socket?.close()
     },
   }
