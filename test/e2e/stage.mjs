@@ -50,6 +50,12 @@ export class Stage {
 
   write() { this.#stage.stdin.write('write\n'); }
 
+  // sql runs a statement of the ERP's.
+  async sql(statement) {
+    this.#stage.stdin.write(`sql ${statement}\n`);
+    await this.#answer();
+  }
+
   // record ends the writing and tells how often each counter was changed.
   async record() {
     this.#stage.stdin.write('stop\n');
