@@ -136,6 +136,8 @@ export class Topics {
     const { channel, resource } = entry.topic
     entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
+    // Its transport had it go on from a cursor: what others have had already is news to it.
+    if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
     this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
     if (!missed) return true
@@ -204,7 +206,7 @@ function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientF
 }
 
 /** The same text for the same topic, in whatever order its `where` was written. */
-function canonical({ channel, resource, key, where }: Topic): string {
+export function canonical({ channel, resource, key, where }: Topic): string {
   const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([channel, resource ?? null, key ?? null, fields])
 }
