@@ -1,3 +1,3 @@
 create role rowfeed login;
 create table counter (id int primary key, n int not null);
-insert into counter select id, 0 from generate_series(1, 30) id;
+insert into counter select id, 0 from generate_series(1, 200) id;
