@@ -1,5 +1,5 @@
 import { backoff } from '../backoff.js'
-import { CloseCode, drainDelay, isTerminal } from '../codes.js'
+import { CloseCode, isTerminal, retryDelay } from '../codes.js'
 import { defaultEnvironment } from '../environment.js'
 import { Seen } from '../seen.js'
 import { cell, report } from './share.js'
@@ -46,7 +46,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       listen(new WebSocket(address(url, cursor), protocols), mine)
     } catch (error) { // no token, or no address; the next attempt may have a better one
       report(error)
-      if (mine === turn) retry(0, '')
+      if (mine === turn) retry('')
     }
   }
 
@@ -71,15 +71,15 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       if (code === CloseCode.grantsChanged || code === CloseCode.resync) cursor = undefined
       clearTimeout(timer)
       patch({ isConnected: false })
-      if (!isTerminal(code)) retry(code, reason)
+      if (!isTerminal(code)) retry(reason)
     })
     timer = setTimeout(() => socket.close(), patience)
     patch({ socket })
   }
 
-  function retry(code: number, reason: string): void {
+  function retry(reason: string): void {
     waiting = true
-    timer = setTimeout(() => void dial(), Math.max(backoff(attempt++, Math.random), drainDelay(code, reason) ?? 0))
+    timer = setTimeout(() => void dial(), Math.max(backoff(attempt++, Math.random), retryDelay(reason)))
   }
 
   /** Whether the page has had this event. What is none of the bridge's events passes. */
