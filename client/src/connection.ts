@@ -32,6 +32,8 @@ const stable = 5_000
 const enough = 2
 /** How long it is content with Server-Sent Events before it tries a WebSocket again; doubled each time, to an hour. */
 const content = 300_000
+/** Frames to send in a second; the bridge takes 50, unless it is configured to take fewer. */
+const share = 40
 /** The close code of a connection that ended without one: RFC 6455, section 7.1.5. */
 const abnormal = 1006
 
@@ -54,6 +56,10 @@ export class Connection implements Link {
   #liveSince: number | undefined
   #watch: unknown
   #retry: unknown
+  #queue: ClientFrame[] = []
+  #sent = 0 // of what may be, less what time has given back
+  #sentAt = 0
+  #refill: unknown
   #stopWake: (() => void) | undefined
 
   constructor(options: LinkOptions) {
@@ -81,7 +87,22 @@ export class Connection implements Link {
 
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
   send(frame: ClientFrame): void {
-    if (this.live) this.#write(frame)
+    if (!this.live) return
+    this.#queue.push(frame)
+    this.#flush()
+  }
+
+  /** The bridge drops what is more than it takes: many subscriptions, or those of many tabs, go a few at a time. */
+  #flush(): void {
+    const now = this.#env.now()
+    this.#sent = Math.max(0, this.#sent - (Math.max(0, now - this.#sentAt) * share) / 1000)
+    this.#sentAt = now
+    for (; this.#queue.length > 0 && this.#sent + 1 <= share; this.#sent++) this.#write(this.#queue.shift()!)
+    if (this.#queue.length === 0) return
+    this.#refill ??= this.#env.setTimeout(() => {
+      this.#refill = undefined
+      this.#flush()
+    }, 250)
   }
 
   async #open(): Promise<void> {

@@ -423,3 +423,17 @@ describe('where no WebSocket gets through', () => {
     expect(bench.client.state.get()).toMatchObject({ status: 'stopped', reason: expect.stringContaining('environment.WebSocket') })
   })
 })
+
+test('sends 40 frames a second: the bridge drops what is more than it takes', async () => {
+  const bench = setup()
+  for (let key = 0; key < 100; key++) bench.client.subscribe({ channel: 'stock', resource: 'skus', key }, () => {})
+  const socket = await bench.socket()
+  socket.welcome()
+  expect(socket.of('subscribe')).toHaveLength(40)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(socket.of('subscribe')).toHaveLength(80)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(socket.of('subscribe').map(({ key }) => key)).toEqual([...Array(100).keys()])
+  bench.client.close()
+  expect(vi.getTimerCount()).toBe(0)
+})

@@ -84,12 +84,12 @@ async function listen({ url, token }) {
     seen.user = state.user;
     seen.states.push(state.status);
   });
-  const onResync = ({ reason }) => seen.resyncs.push(reason);
+  const onResync = ({ channel, reason }) => seen.resyncs.push(`${channel}: ${reason}`);
   client.subscribe({ channel: 'counters' }, ({ data }) => {
     (seen.counts[data.id] ??= []).push(data.n);
     seen.events++;
   }, { onResync });
-  client.subscribe({ channel: 'others' }, () => { seen.others++; }, { onResync });
+  client.subscribe({ channel: 'others' }, () => { seen.others++; }); // nothing comes: no cursor before the first heartbeat
   client.subscribe({ channel: 'counters', resource: 'counters', key: 1 },
     ({ data }) => seen.toasts.push(data.n), { once: 'browser', onResync });
 }
