@@ -32,7 +32,7 @@ export function soon(run: () => void): void {
 
 /** A timer that does not keep a test's process alive. */
 export function after(ms: number, run: () => void): () => void {
-  const timer: { unref?: () => void } | number = setTimeout(run, ms)
+  const timer = setTimeout(run, ms) as unknown as { unref?: () => void } | number // by Node's types, or the browser's
   if (typeof timer === 'object') timer.unref?.()
-  return () => clearTimeout(timer as ReturnType<typeof setTimeout>)
+  return () => clearTimeout(timer as unknown as ReturnType<typeof setTimeout>)
 }
