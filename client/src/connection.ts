@@ -153,18 +153,19 @@ export class Connection implements Link {
     else this.#options.onFrame(frame)
   }
 
-  #welcome({ user, name, grants, heartbeat_ms, expires_in_ms: left }: WelcomeFrame): void {
+  #welcome(frame: WelcomeFrame): void {
+    const { user, name, grants, heartbeat_ms, expires_in_ms: left } = frame
     const now = this.#env.now()
     const first = !this.live
     this.#liveSince ??= now
     if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
     if (first && this.#events) this.#backAt = now + this.#content
     this.#listen(heartbeat_ms + grace)
-    if (!first) return
-    this.state.set({
+    if (first) this.state.set({
       status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
     })
-    this.#options.onLive(grants)
+    this.#options.onWelcome?.(frame, first)
+    if (first) this.#options.onLive(grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */
