@@ -2,10 +2,9 @@ import type { Client } from '../client.js'
 import type { EventFrame, ResyncFrame, Topic } from '../frames.js'
 import { keyText } from '../match.js'
 import type { RegisteredSchema } from '../schema.js'
-import { Fetches } from './fetches.js'
+import { busy, createFetches } from './fetches.js'
 import { placer, startsWith, stemsOf } from './keys.js'
 import type { Place, Rows } from './keys.js'
-import { patchData } from './patch.js'
 import type { QueryClientLike, QueryLike } from './queryclient.js'
 import type { Rule, SyncOptions } from './rules.js'
 
@@ -33,7 +32,12 @@ export function syncQueries<S = RegisteredSchema>(
   rulesOf.forEach((list, resource) => list.forEach(({ channel }) => channel && homes.set(resource, channel)))
   const topics = (options.channels ?? client.channels).map(
     (topic): Topic => (typeof topic === 'string' ? { channel: topic } : (topic as Topic)))
-  const fetches = new Fetches(queryClient, options.interval ?? 1_000, ({ queryKey }) => !cutOff() || !concerns(queryKey))
+  const fetches = createFetches(queryClient, options.interval ?? 1_000, ({ queryKey }) =>
+    !cutOff() || !concerns(queryKey))
+  let patchData: typeof import('./patch.js').patchData | undefined // until it is loaded, what could be patched is fetched
+  if ([...rulesOf.values()].flat().some(({ patch }) => patch)) {
+    import('./patch.js').then((patches) => (patchData = patches.patchData), () => {})
+  }
   let heard = new Map<string, Rows>()
   let count = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -50,10 +54,11 @@ export function syncQueries<S = RegisteredSchema>(
   function onEvent(event: EventFrame): void {
     const { resource, resource_id, channel } = event
     homes.set(resource, channel)
-    const rows = heard.get(resource) ?? new Map()
+    const rows: Rows = heard.get(resource) ?? new Map()
     const id = keyText(resource_id)
-    rows.set(id, [...(rows.get(id) ?? []), { event, clock: ++fetches.clock }])
-    heard.set(resource, rows)
+    const news = rows.get(id) ?? []
+    news.push({ event, clock: fetches.tick() })
+    heard.set(resource, rows.set(id, news))
     if (++count >= most) flush()
     else timer ??= setTimeout(flush, window)
   }
@@ -84,11 +89,11 @@ export function syncQueries<S = RegisteredSchema>(
     if (last === undefined) return
     const clock = Math.max(...news.map((one) => one.clock))
     if (place.row !== undefined && (last.event.op === 'delete' || last.event.op === 'leave')) return gone(query, clock, wait)
-    const patchable = rule.patch && query.state.data !== undefined && !fetches.mutating(query)
-    const busy = fetches.busy(query)
-    if (!patchable || (busy && rule.version === undefined)) return fetches.need(query, clock, wait)
+    const patch = rule.patch && query.state.data !== undefined && !fetches.mutating(query) && patchData
+    const fetching = busy(query)
+    if (!patch || (fetching && rule.version === undefined)) return fetches.need(query, clock, wait)
     const put = (): void => {
-      const { data, fetch } = patchData(query.state.data, place, rule, rows, fetches.held(query))
+      const { data, fetch } = patch(query.state.data, place, rule, rows, fetches.held(query))
       const { isInvalidated, dataUpdatedAt } = query.state
       if (data !== query.state.data) {
         // It is as old as it was, but for this row.
@@ -98,7 +103,7 @@ export function syncQueries<S = RegisteredSchema>(
       if (fetch) fetches.need(query, clock, wait)
     }
     put()
-    if (busy) fetches.after(query, put)
+    if (fetching) fetches.after(query, put)
   }
 
   /** The row of a query is gone, or no longer ours: nothing of it stays, on the page or in memory. */
@@ -120,7 +125,7 @@ export function syncQueries<S = RegisteredSchema>(
 
   /** Has fetched what may have missed something. */
   function catchUp({ channel, resource }: { channel: string; resource?: string }, refuse = false): void {
-    const clock = ++fetches.clock
+    const clock = fetches.tick()
     for (const query of cache.getAll()) {
       if (!concerns(query.queryKey, channel, resource)) continue
       if (refuse && !query.isActive()) cache.remove(query as never)
