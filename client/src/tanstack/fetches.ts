@@ -38,8 +38,9 @@ export function busy(query: QueryLike): boolean {
 }
 
 /**
- * When queries are fetched. It counts: each event has a clock, and a query that an event concerns needs a fetch that began
- * after it. One fetch of a query is under way at a time, and is never cut short: under a steady stream none would end.
+ * When queries are fetched. It counts: each event has a clock, and a query that an event concerns needs a fetch that
+ * began after it. One fetch of a query is under way at a time, and is never cut short: under a steady stream none would
+ * end.
  * `vouched` says of a query whether events tell when it is outdated: what is not is left marked as stale.
  */
 export function createFetches(
@@ -104,10 +105,9 @@ export function createFetches(
       // Data clears the mark; whoever mounts the query before it is fetched has to see it.
       if (!query.state.isInvalidated && (track.need > track.held || !vouched(query))) query.invalidate()
       arm(query, track)
-    } else if (what === 'error') {
-      track.late = []
-      if (track.need > track.began) arm(query, track) // else it stays stale, and TanStack's rules apply
-    } else if (what === 'setState') arm(query, track) // a fetch was cancelled, perhaps
+    } else if (what === 'setState' || (what === 'error' && track.need > track.began)) {
+      arm(query, track) // cancelled, perhaps; or there is news. Another error stays, and TanStack's rules apply
+    }
   }
 
   function brought({ state }: QueryLike, track: Track): void {

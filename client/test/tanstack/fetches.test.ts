@@ -284,7 +284,8 @@ describe('an optimistic update', () => {
 })
 
 test('stop ends it: no event is heard, no timer is left, and the subscriptions are given back', async () => {
-  const it = await page({ channels: [{ channel: 'stock', resource: 'stock-levels' }, { channel: 'approvals', key: 3 }] })
+  const channels = [{ channel: 'stock', resource: 'stock-levels' }, { channel: 'approvals', key: 3 }]
+  const it = await page({ channels })
   await shown(it, list)
   it.line.say(event())
   it.stop()
