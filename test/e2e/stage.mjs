@@ -58,6 +58,12 @@ export class Stage {
 
   write() { this.#stage.stdin.write('write\n'); }
 
+  // sql runs a statement of the ERP's.
+  async sql(statement) {
+    this.#stage.stdin.write(`sql ${statement}\n`);
+    await this.#answer();
+  }
+
   // pour changes 1,000 rows a second.
   pour() { this.#stage.stdin.write('pour\n'); }
 
