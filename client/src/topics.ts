@@ -30,6 +30,7 @@ export class Topics {
   readonly #seen = new Seen()
   readonly #send: (frame: ClientFrame) => void
   readonly #report: (error: unknown) => void
+  readonly #rounded = new Set<string>() // resources of which the application knows that their ids are
   #grants: string | undefined // by which what was sent since the last connection began was judged
   #refs = 0
   #clock = 0
@@ -118,6 +119,7 @@ export class Topics {
 
   #event(event: EventFrame): boolean {
     if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
+    this.#doubt(event)
     const before = this.#seen.mark(event.id, this.#clock)
     for (const { topic, handlers, rewinding } of [...this.#entries.values()]) {
       if (before !== undefined && !rewinding) continue
@@ -130,12 +132,24 @@ export class Topics {
     return true
   }
 
+  /** Says once of a resource that JSON.parse has made its ids others. */
+  #doubt({ channel, resource, resource_id, data = {} }: EventFrame): void {
+    const big = (value: unknown): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
+    const name = `${channel}/${resource}`
+    if (this.#rounded.has(name)) return
+    if (![resource_id].flat().some(big) && !Object.keys(data).some((key) => big(data[key]) && /id$/i.test(key))) return
+    this.#rounded.add(name)
+    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: name their columns in the rule's \`strings\``))
+  }
+
   #subscribed(ref: string, resumed: boolean): boolean {
     const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
     if (entry === undefined) return true // unsubscribed meanwhile
     const { channel, resource } = entry.topic
     entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
+    // Its transport had it go on from a cursor: what others have had already is news to it.
+    if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
     this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
     if (!missed) return true
@@ -204,7 +218,7 @@ function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientF
 }
 
 /** The same text for the same topic, in whatever order its `where` was written. */
-function canonical({ channel, resource, key, where }: Topic): string {
+export function canonical({ channel, resource, key, where }: Topic): string {
   const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([channel, resource ?? null, key ?? null, fields])
 }
