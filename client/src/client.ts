@@ -22,10 +22,20 @@ export interface ClientOptions<S = RegisteredSchema> {
   channels?: readonly ChannelName<S>[]
   /** What nobody else handles: refused subscriptions, a failing getToken. Written to the console where left out. */
   onError?: (error: ErrorFrame | Error) => void
+  /**
+   * Whether tabs of the same user share one connection; left out: where the browser can. Each tab proves by a connection
+   * of its own who it is, before it shares another's.
+   */
+  share?: boolean
   environment?: Partial<Environment>
 }
 
-export interface SubscriptionOptions {
+export interface HandlerOptions {
+  /** `browser`: of each event one tab's handlers hear, those of a visible one if there is any: one toast, not five. */
+  once?: 'browser'
+}
+
+export interface SubscriptionOptions extends HandlerOptions {
   /** Begin with the last events of the topic, at most so many (and 1,000), oldest first: for an activity feed. */
   rewind?: number
   /**
@@ -55,6 +65,7 @@ export interface Client<S = RegisteredSchema> {
   on<N extends EventName<S>>(
     name: N,
     handler: (data: DataOf<Named<S, N>>, event: Named<S, N>) => void,
+    options?: HandlerOptions,
   ): () => void
   /** Hears each `resync` of `options.channels`. Returns how to stop. */
   onResync(handler: (frame: ResyncFrame) => void): () => void
@@ -114,7 +125,19 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     })
     if (wanted) made.start()
   }
-  use(new Connection(linkOptions))
+  const connect = (options: LinkOptions): Link => new Connection(options)
+  const connectAlone = (): void => use(connect(linkOptions))
+  if (options.share === false || !environment.tabs) connectAlone()
+  else void import('./share.js').then(({ SharedLink }) => use(new SharedLink(linkOptions, connect)), connectAlone)
+
+  let claims: Promise<(id: string) => Promise<boolean>> | undefined
+  /** Runs a handler in one of the browser's tabs only, whichever comes first. */
+  function inOneTab(event: EventFrame, run: () => void): void {
+    const now = state.get()
+    claims ??= import('./once.js').then(({ claimer }) => claimer(environment))
+    const id = JSON.stringify([options.url, now.status === 'live' ? now.user : '', event.id])
+    void claims.then((claim) => claim(id), () => true).then((mine) => mine && call(run, report))
+  }
 
   let joined = false
   // Once, at the first need: a new subscription does not undo `stopped` or `close`, of which only the application
@@ -136,19 +159,23 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
 
   function start(): void {
     wanted = true
-    link?.start()
+    if (link) link.start()
+    else state.set({ status: 'connecting', attempt: 0 })
   }
 
   return {
     state,
-    subscribe(topic, handler, { rewind, ...own } = {}) {
-      const stop = topics.add(topic as Topic, { ...own, onEvent: handler as (event: EventFrame) => void }, rewind)
+    subscribe(topic, handler, { rewind, once, ...own } = {}) {
+      const hear = handler as (event: EventFrame) => void
+      const onEvent = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
+      const stop = topics.add(topic as Topic, { ...own, onEvent }, rewind)
       join()
       return stop
     },
-    on(name, handler) {
+    on(name, handler, { once } = {}) {
       if (!options.channels?.length) throw new Error('on: no channel to hear: give createClient its `channels`')
-      const listen = (event: EventFrame): void => (handler as (data: unknown, event: unknown) => void)(event.data ?? {}, event)
+      const hear = (event: EventFrame): void => (handler as (data: unknown, event: unknown) => void)(event.data ?? {}, event)
+      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : (event: EventFrame) => hear(event)
       const set = listeners.get(name) ?? new Set()
       listeners.set(name, set.add(listen))
       join()
@@ -174,7 +201,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     },
     close() {
       wanted = false
-      link?.stop()
+      if (link) link.stop()
+      else state.set({ status: 'idle' })
     },
   }
 }

@@ -118,9 +118,9 @@ export class Connection implements Link {
     const first = !this.live
     this.#liveSince ??= this.#env.now()
     const { user, name } = frame
-    if (!first) return
-    this.state.set(name === undefined ? { status: 'live', user } : { status: 'live', user, name })
-    this.#options.onLive(frame.grants)
+    if (first) this.state.set(name === undefined ? { status: 'live', user } : { status: 'live', user, name })
+    this.#options.onWelcome?.(frame, first)
+    if (first) this.#options.onLive(frame.grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */

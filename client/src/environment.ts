@@ -10,6 +10,12 @@ export interface SocketLike {
 
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike
 
+/** By what the tabs of a browser find each other. */
+export interface Tabs {
+  locks: Pick<LockManager, 'request'>
+  BroadcastChannel: new (name: string) => Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'>
+}
+
 /** The outside world; each part can be replaced, for tests and for runtimes that lack one. */
 export interface Environment {
   WebSocket: SocketConstructor
@@ -23,6 +29,8 @@ export interface Environment {
   report(error: unknown): void
   /** Calls back when the network or the page is there again; returns how to stop. */
   onWake(wake: () => void): () => void
+  /** Absent where there are no tabs to share a connection with. */
+  tabs?: Tabs | undefined
 }
 
 export function defaultEnvironment(): Environment {
@@ -34,7 +42,14 @@ export function defaultEnvironment(): Environment {
     random: () => Math.random(),
     report: (error) => console.error('rowfeed: a handler threw', error),
     onWake: browserWake,
+    tabs: browserTabs(),
   }
+}
+
+function browserTabs(): Tabs | undefined {
+  const { navigator, BroadcastChannel } = globalThis
+  const browser = 'document' in globalThis || 'WorkerGlobalScope' in globalThis // Node has locks and channels, but no tabs
+  return browser && navigator?.locks && BroadcastChannel ? { locks: navigator.locks, BroadcastChannel } : undefined
 }
 
 function browserWake(wake: () => void): () => void {

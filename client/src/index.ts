@@ -1,6 +1,6 @@
 /** The client of the rowfeed bridge: live row changes in a few lines. See the README. */
 export { createClient } from './client.js'
-export type { AnyClient, Client, ClientOptions, SubscriptionOptions } from './client.js'
+export type { AnyClient, Client, ClientOptions, SubscriptionOptions, HandlerOptions } from './client.js'
 export { CloseCode, isTerminal } from './codes.js'
 export type { ConnectionState } from './connection.js'
 export type { Environment, SocketConstructor, SocketLike } from './environment.js'

@@ -1,6 +1,6 @@
 import type { ConnectionState } from './connection.js'
 import type { Environment } from './environment.js'
-import type { ClientFrame, ServerFrame } from './frames.js'
+import type { ClientFrame, ServerFrame, WelcomeFrame } from './frames.js'
 import type { Readable } from './store.js'
 
 /**
@@ -18,6 +18,8 @@ export interface Link {
 }
 
 export interface LinkEvents {
+  /** Each welcome of a connection, the first (onLive follows) and those that a fresh token brings. */
+  onWelcome?(frame: WelcomeFrame, first: boolean): void
   /** Authenticated, with these grants: subscriptions may be sent. */
   onLive(grants: string | undefined): void
   /** Each frame of the bridge that is not about the connection itself. */

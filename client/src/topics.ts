@@ -204,7 +204,7 @@ function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientF
 }
 
 /** The same text for the same topic, in whatever order its `where` was written. */
-function canonical({ channel, resource, key, where }: Topic): string {
+export function canonical({ channel, resource, key, where }: Topic): string {
   const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([channel, resource ?? null, key ?? null, fields])
 }
