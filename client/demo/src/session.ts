@@ -168,11 +168,12 @@ function tell({ client, user, toast }: Session): void {
     told = txid
     toast(message)
   }
-  client.on('low_stock', (_, { message }) => toast(message ?? 'A stock level is low', true))
-  client.on('notification', (_, event) => once(event))
+  const oneTab = { once: 'browser' } as const // however many show this page
+  client.on('low_stock', (_, { message }) => toast(message ?? 'A stock level is low', true), oneTab)
+  client.on('notification', (_, event) => once(event), oneTab)
   client.on('approval_status_changed', (data, event) => {
     if (String(data.requested_by_id) === user.id) once(event)
-  })
+  }, oneTab)
 }
 
 let explained = { text: '', until: 0 }

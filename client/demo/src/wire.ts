@@ -9,6 +9,7 @@ export interface Frame {
   sent: boolean
   text: string
   body: Record<string, unknown>
+  channel: string // that it is about, or its ref
 }
 
 export interface WireState {
@@ -32,13 +33,16 @@ const remembered = 50_000
 export function createWire(): Wire {
   const wire = cell<WireState>({ open: false, frames: [], events: 0, again: 0 })
   const had = new Set<string>()
+  const asked = new Map<unknown, unknown>() // ref -> channel
   let n = 0
 
   function note(sent: boolean, text: string): void {
     const state = wire.get()
     const body = JSON.parse(text) as Record<string, unknown>
     if (body.type === 'auth') return // it holds a token
-    const frame: Frame = { n: ++n, when: new Date(), sent, text, body }
+    if (body.type === 'subscribe') asked.set(body.ref, body.channel)
+    const about = body.type === 'subscribed' ? asked.get(body.ref) : body.channel
+    const frame: Frame = { n: ++n, when: new Date(), sent, text, body, channel: String(about ?? body.ref ?? '') }
     let { events, again } = state
     if (!sent && typeof body.id === 'string' && body.channel !== undefined) {
       events++

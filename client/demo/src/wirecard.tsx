@@ -43,7 +43,7 @@ export function Wire() {
           {shared ? 'Another tab holds the connection, and this one hears by it. Close that tab: this one takes over. '
             : 'This tab holds the connection. '}
           <a href={`/?as=${user.role}`} target="_blank" rel="noreferrer">Open {shared ? 'one more' : 'a second'} tab</a>
-          {': all of them share one socket.'}
+          {': all your tabs share one socket.'}
         </p>
       </div>
     </section>
@@ -82,8 +82,8 @@ interface LineProps {
 }
 
 const Line = memo(({ frame, open, toggle, ask }: LineProps) => {
-  const { body, sent, text, when } = frame
-  const about = String(body.resource ? `${body.resource}/${body.resource_id ?? body.key ?? ''}` : body.channel ?? body.ref ?? '')
+  const { body, sent, text, when, channel } = frame
+  const about = body.resource ? `${body.resource}/${body.resource_id ?? body.key ?? ''}` : channel
   const place = body.resumed ? 'resumed' : sent && body.cursor ? 'from cursor' : ''
   const bytes = `${count(new TextEncoder().encode(text).length)} bytes`
   return (
