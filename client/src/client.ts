@@ -52,6 +52,8 @@ export interface SubscriptionOptions extends HandlerOptions {
 export interface Client<S = RegisteredSchema> {
   /** What the connection is doing. */
   readonly state: Readable<ConnectionState>
+  /** The channels that it hears whole. */
+  readonly channels: readonly ChannelName<S>[]
   /** Hears the events of a topic. Returns how to stop. */
   subscribe<C extends ChannelName<S>, R extends ResourceName<S, C>>(
     topic: TopicOf<S, C, R>,
@@ -165,6 +167,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
 
   return {
     state,
+    channels: options.channels ?? [],
     subscribe(topic, handler, { rewind, once, ...own } = {}) {
       const hear = handler as (event: EventFrame) => void
       const onEvent = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear

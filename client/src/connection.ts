@@ -1,6 +1,6 @@
 import { backoff } from './backoff.js'
-import { CloseCode, drainDelay, isTerminal } from './codes.js'
-import type { Environment, SocketLike } from './environment.js'
+import { CloseCode, isTerminal, retryDelay } from './codes.js'
+import type { Environment, SocketConstructor, SocketLike } from './environment.js'
 import type { ClientFrame, WelcomeFrame } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
 import { parseFrame } from './parse.js'
@@ -10,7 +10,8 @@ import { Store } from './store.js'
 export type ConnectionState =
   | { status: 'idle' }
   | { status: 'connecting'; attempt: number }
-  | { status: 'live'; user: string; name?: string }
+  /** `transport` is there when it is not a WebSocket. */
+  | { status: 'live'; user: string; name?: string; transport?: 'sse' }
   /** The connection was lost; the next attempt is `retryInMs` away. */
   | { status: 'waiting'; attempt: number; retryInMs: number; code: number; reason: string }
   /** The bridge said not to come back until something changes; `client.connect()` tries again. */
@@ -19,8 +20,18 @@ export type ConnectionState =
 /** Silence after which the connection counts as dead, beyond the heartbeat that the bridge promises: 25 s + 10 s. */
 const grace = 10_000
 const firstSilence = 35_000
+/** The silence from a WebSocket's beginning to its welcome, where there is something else to try. */
+const handshake = 15_000
+/** How often the clock is looked at: a jump means that the machine slept. */
+const tick = 5_000
+/** How long a connection may take to prove that it is alive, when there is reason to doubt it. */
+const proof = 5_000
 /** A connection that lived this long was a good one: the next wait begins at the shortest again. */
 const stable = 5_000
+/** WebSockets in a row that got nowhere, after which Server-Sent Events are tried. */
+const enough = 2
+/** How long it is content with Server-Sent Events before it tries a WebSocket again; doubled each time, to an hour. */
+const content = 300_000
 /** The close code of a connection that ended without one: RFC 6455, section 7.1.5. */
 const abnormal = 1006
 
@@ -33,6 +44,13 @@ export class Connection implements Link {
   #turn = 0 // a new one voids what an earlier attempt still waits for
   #attempt = 0
   #silence = firstSilence
+  #heard = 0 // when something was
+  #looked = 0 // at the clock
+  #renewAt = Infinity // when the token has to be renewed, if the bridge does not ask before
+  #failed = 0 // WebSockets in a row that got nowhere
+  #events = false // this connection is by Server-Sent Events
+  #backAt = 0 // when a WebSocket is tried again
+  #content = content
   #liveSince: number | undefined
   #watch: unknown
   #retry: unknown
@@ -52,9 +70,7 @@ export class Connection implements Link {
   start(): void {
     const { status } = this.state.get()
     if (status === 'connecting' || status === 'live') return
-    this.#stopWake ??= this.#env.onWake(() => {
-      if (this.state.get().status === 'waiting') this.start()
-    })
+    this.#stopWake ??= this.#env.onWake((offline) => this.#wake(offline))
     void this.#open()
   }
 
@@ -72,9 +88,9 @@ export class Connection implements Link {
     const turn = ++this.#turn
     this.#env.clearTimeout(this.#retry)
     this.state.set({ status: 'connecting', attempt: this.#attempt })
-    this.#silence = firstSilence
-    this.#listen()
+    this.#listen(firstSilence)
     let token: string | undefined
+    let Socket: SocketConstructor | undefined
     try {
       token = await this.#options.getToken?.()
     } catch (error) {
@@ -83,18 +99,32 @@ export class Connection implements Link {
       this.#lost(abnormal, 'no token')
       return
     }
-    if (turn === this.#turn) this.#dial(token)
+    try {
+      Socket = await this.#transport()
+    } catch (error) { // its code could not be loaded
+      if (turn === this.#turn) this.#lost(abnormal, String(error))
+      return
+    }
+    if (turn === this.#turn) this.#dial(Socket, token)
   }
 
-  #dial(token: string | undefined): void {
+  async #transport(): Promise<SocketConstructor | undefined> {
+    const { WebSocket, fetch } = this.#env
+    this.#events = fetch !== undefined && (WebSocket === undefined || this.#failed >= enough)
+    return this.#events ? (await import('./sse.js')).eventSocket(this.#env, parseFrame) : WebSocket
+  }
+
+  #dial(Socket: SocketConstructor | undefined, token: string | undefined): void {
     let socket: SocketLike
     try {
-      socket = new this.#env.WebSocket(this.#options.url, ['rowfeed.v1'])
+      if (Socket === undefined) throw new Error('no WebSocket here: pass one as environment.WebSocket')
+      socket = new Socket(this.#options.url, ['rowfeed.v1'])
     } catch (error) { // not an address, or none that this page may use
       this.#end({ status: 'stopped', code: abnormal, reason: String(error) })
       return
     }
     this.#socket = socket
+    this.#listen(this.#events || !this.#env.fetch ? firstSilence : handshake)
     socket.onopen = () => {
       if (token !== undefined) this.#write({ type: 'auth', token })
     }
@@ -104,7 +134,7 @@ export class Connection implements Link {
   }
 
   #receive(text: unknown): void {
-    this.#listen()
+    this.#heard = this.#env.now()
     const frame = parseFrame(text)
     if (frame === undefined) return
     if (frame.type === 'welcome') this.#welcome(frame as WelcomeFrame)
@@ -113,31 +143,88 @@ export class Connection implements Link {
   }
 
   #welcome(frame: WelcomeFrame): void {
-    this.#silence = frame.heartbeat_ms + grace
-    this.#listen()
+    const { user, name, grants, heartbeat_ms, expires_in_ms: left } = frame
+    const now = this.#env.now()
+    if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
+    this.#listen(heartbeat_ms + grace)
     const first = !this.live
-    this.#liveSince ??= this.#env.now()
-    const { user, name } = frame
-    if (first) this.state.set(name === undefined ? { status: 'live', user } : { status: 'live', user, name })
+    if (first) {
+      this.#liveSince = now
+      if (this.#events) this.#backAt = now + this.#content
+      this.state.set({
+        status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
+      })
+    }
     this.#options.onWelcome?.(frame, first)
-    if (first) this.#options.onLive(frame.grants)
+    if (first) this.#options.onLive(grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */
   async #renew(): Promise<void> {
     const turn = this.#turn
+    this.#renewAt = Infinity
     try {
       const token = await this.#options.getToken?.()
       if (turn === this.#turn && token !== undefined) this.send({ type: 'auth', token })
     } catch (error) {
+      if (turn === this.#turn) this.#renewAt = this.#env.now() + tick
       this.#options.onTokenError(error)
     }
   }
 
-  /** Starts the watch anew: something was heard, or an attempt began. */
-  #listen(): void {
-    this.#env.clearTimeout(this.#watch)
-    this.#watch = this.#env.setTimeout(() => this.#lost(CloseCode.heartbeatTimeout, 'nothing heard'), this.#silence)
+  /** Starts the watch anew: from now on nothing may be silent for longer. */
+  #listen(silence: number): void {
+    this.#silence = silence
+    this.#heard = this.#looked = this.#env.now()
+    this.#look()
+  }
+
+  /** Looks at the clock: a timer for the whole silence would stop with a machine that sleeps. */
+  #look(): void {
+    const { now, clearTimeout, setTimeout } = this.#env
+    const at = now()
+    const slept = at - this.#looked > tick + proof
+    this.#looked = at
+    clearTimeout(this.#watch)
+    this.#heard = Math.min(this.#heard, at) // the clock may be put back
+    const left = this.#heard + this.#silence - at
+    if (left <= 0) {
+      if (this.#socket === undefined) this.#options.onTokenError(new Error(`no answer in ${this.#silence / 1000} s`))
+      this.#lost(CloseCode.heartbeatTimeout, 'nothing heard')
+      if (slept) this.start() // it is not one of many that were cut off together
+      return
+    }
+    if (at >= this.#renewAt) void this.#renew()
+    if (this.#events && this.live && at >= this.#backAt) this.#tryWebSocket()
+    this.#watch = setTimeout(() => this.#look(), Math.min(tick, left))
+  }
+
+  /** The network or the page is there again, or is gone: what is silent now has to prove that it is not dead. */
+  #wake(offline?: boolean): void {
+    const { status } = this.state.get()
+    if (status === 'waiting' && !offline) this.start()
+    if (status !== 'live') return
+    this.#look()
+    if (!this.live || this.#events || this.#env.now() - this.#heard < proof) return
+    this.#write({ type: 'ping' })
+    this.#heard = Math.min(this.#heard, this.#env.now() - this.#silence + proof)
+    this.#look()
+  }
+
+  #tryWebSocket(): void {
+    const { WebSocket, now } = this.#env
+    this.#backAt = now() + (this.#content = Math.min(2 * this.#content, 3_600_000))
+    if (WebSocket === undefined) return
+    const turn = this.#turn
+    const trial = new WebSocket(this.#options.url, ['rowfeed.v1'])
+    trial.onerror = () => {}
+    trial.onopen = () => {
+      trial.close(1000)
+      if (turn !== this.#turn) return
+      this.#failed = enough - 1 // one that gets nowhere leads back here
+      this.#drop(1000)
+      void this.#open()
+    }
   }
 
   #closed(code: number, reason: string): void {
@@ -146,9 +233,14 @@ export class Connection implements Link {
   }
 
   #lost(code: number, reason: string): void {
-    if (this.#liveSince !== undefined && this.#env.now() - this.#liveSince >= stable) this.#attempt = 0
-    const wait = backoff(this.#attempt, this.#env.random)
-    const retryInMs = Math.max(wait, drainDelay(code, reason) ?? 0)
+    const good = this.#liveSince !== undefined && this.#env.now() - this.#liveSince >= stable
+    if (good) this.#attempt = 0
+    if (this.#events) {
+      if (!this.live) this.#failed = enough - 1
+    } else if (this.#socket !== undefined) {
+      this.#failed = good || (code !== abnormal && code !== CloseCode.heartbeatTimeout) ? 0 : this.#failed + 1
+    }
+    const retryInMs = Math.max(backoff(this.#attempt, this.#env.random), retryDelay(reason))
     this.#drop(CloseCode.heartbeatTimeout, 'nothing heard')
     this.#attempt++
     this.#retry = this.#env.setTimeout(() => this.start(), retryInMs)
@@ -169,6 +261,7 @@ export class Connection implements Link {
     this.#env.clearTimeout(this.#watch)
     this.#env.clearTimeout(this.#retry)
     this.#liveSince = undefined
+    this.#renewAt = Infinity
     const socket = this.#socket
     this.#socket = undefined
     if (socket === undefined) return

@@ -136,6 +136,8 @@ export class Topics {
     const { channel, resource } = entry.topic
     entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
+    // Its transport had it go on from a cursor: what others have had already is news to it.
+    if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
     this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
     if (!missed) return true
