@@ -15,6 +15,7 @@ export function quietly(): void {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => {
     cleanup()
+    vi.advanceTimersByTime(0) // what lets go a tick late
     vi.useRealTimers()
   })
 }
