@@ -30,6 +30,7 @@ export class Topics {
   readonly #seen = new Seen()
   readonly #send: (frame: ClientFrame) => void
   readonly #report: (error: unknown) => void
+  readonly #rounded = new Set<string>() // resources of which the application knows that their ids are
   #grants: string | undefined // by which what was sent since the last connection began was judged
   #refs = 0
   #clock = 0
@@ -118,6 +119,7 @@ export class Topics {
 
   #event(event: EventFrame): boolean {
     if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
+    this.#doubt(event)
     const before = this.#seen.mark(event.id, this.#clock)
     for (const { topic, handlers, rewinding } of [...this.#entries.values()]) {
       if (before !== undefined && !rewinding) continue
@@ -128,6 +130,16 @@ export class Topics {
       }
     }
     return true
+  }
+
+  /** Says once of a resource that JSON.parse has made its ids others. */
+  #doubt({ channel, resource, resource_id, data = {} }: EventFrame): void {
+    const big = (value: unknown): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
+    const name = `${channel}/${resource}`
+    if (this.#rounded.has(name)) return
+    if (![resource_id].flat().some(big) && !Object.keys(data).some((key) => big(data[key]) && /id$/i.test(key))) return
+    this.#rounded.add(name)
+    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: name their columns in the rule's \`strings\``))
   }
 
   #subscribed(ref: string, resumed: boolean): boolean {

@@ -145,6 +145,23 @@ describe('subscribe', () => {
   })
 })
 
+test('ids that JavaScript has rounded are told of once a resource, with what to do, and never by value', async () => {
+  const bench = setup({ channels: ['stock'] })
+  const socket = await live(bench)
+  const big = 2 ** 53
+  const tell = (fields: Partial<EventFrame>) => {
+    socket.say(event(fields))
+    return bench.reported.splice(0).map(String)
+  }
+  const words = (name: string) => [expect.stringMatching(new RegExp(`${name}: ids past 2\\^53 .* \`strings\`$`)) as string]
+  expect(tell({ resource_id: big - 1, data: { sku_id: -(big - 1), ratio: 1e300, n: big } })).toEqual([])
+  expect(tell({ resource_id: big })).toEqual(words('stock/stock-levels'))
+  expect(tell({ resource_id: big })).toEqual([])
+  expect(tell({ resource: 'skus', data: { supplierId: -big } })).toEqual(words('stock/skus'))
+  expect(tell({ resource: 'places', resource_id: ['a', big] })).toEqual(words('stock/places'))
+  expect(tell({ resource: 'strings', resource_id: String(big) })).toEqual([])
+})
+
 describe('onLive', () => {
   test('is told on each connection, and soon to who comes later', async () => {
     const bench = setup()
