@@ -133,7 +133,7 @@ export class SharedLink implements Link {
     this.#stopWake = this.#env.onWake(() => {
       if (this.state.get().status === 'waiting') this.start()
     })
-    void this.#lock(`rowfeed ${this.#me}`, {}, () => new Promise<void>((resolve) => (this.#leave = resolve)))
+    this.#lock(`rowfeed ${this.#me}`, {}, () => new Promise<void>((resolve) => (this.#leave = resolve))).catch(() => {})
   }
 
   // The bridge has said who this is.
