@@ -1,13 +1,15 @@
 import { QueryClientProvider } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
+import { RowfeedProvider } from 'rowfeed/react'
 import type { Person, Setup } from './api'
+import { SessionContext, useSession } from './context'
+import type { Session } from './context'
 import { Header } from './header'
 import { Migration } from './migration'
 import { Outage } from './outage'
 import { Requests } from './requests'
 import { Rights, useSeen } from './rights'
-import { openSession, SessionContext, useSession } from './session'
-import type { Session } from './session'
+import { openSession } from './session'
 import { Sql } from './sql'
 import { Stock } from './stock'
 import { Toasts } from './toasts'
@@ -56,13 +58,15 @@ export function App() {
   }
   return (
     <SessionContext value={session}>
-      <QueryClientProvider client={session.queries}>
-        <WhyProvider key={session.user.id}>
-          <Header look={look} />
-          <Page look={look} />
-          <Toasts />
-        </WhyProvider>
-      </QueryClientProvider>
+      <RowfeedProvider client={session.client}>
+        <QueryClientProvider client={session.queries}>
+          <WhyProvider key={session.user.id}>
+            <Header look={look} />
+            <Page look={look} />
+            <Toasts />
+          </WhyProvider>
+        </QueryClientProvider>
+      </RowfeedProvider>
     </SessionContext>
   )
 }

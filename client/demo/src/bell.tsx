@@ -1,8 +1,8 @@
+import { useMutation } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import { notesKey, useNotes } from './data'
-import type { Notes } from './data'
 import { ago } from './format'
-import { useSession } from './session'
+import { useSession } from './context'
 import { Blank, Icon, replay, useListener } from './ui'
 
 /** Messages that are addressed to the user. */
@@ -63,25 +63,13 @@ export function Bell() {
 
 function ReadAll({ unread }: { unread: number }) {
   const { api, queries, toast } = useSession()
-
-  /** Marks as read what was there when the button was pressed; what comes meanwhile is not. */
-  async function read(): Promise<void> {
-    const known = queries.getQueryData<Notes>(notesKey)
-    const before = new Set(known?.items.map(({ id }) => id))
-    try {
-      await api.post('/api/notifications/read', {})
-    } catch {
-      return toast('The messages could not be marked as read: try again', true)
-    }
-    const at = new Date().toISOString()
-    queries.setQueryData<Notes>(notesKey, (now) => now && {
-      items: now.items.map((item) => (before.has(item.id) && !item.read_at ? { ...item, read_at: at } : item)),
-      unread: Math.max(0, now.unread - (known?.unread ?? 0)),
-    })
-  }
-
+  const read = useMutation({
+    mutationFn: () => api.post('/api/notifications/read', {}),
+    onSuccess: () => queries.invalidateQueries({ queryKey: notesKey }),
+    onError: () => toast('The messages could not be marked as read: try again', true),
+  })
   return (
-    <button id="bell-read" className="link" type="button" disabled={!unread} onClick={() => void read()}>
+    <button id="bell-read" className="link" type="button" disabled={!unread || read.isPending} onClick={() => read.mutate()}>
       Mark all as read
     </button>
   )

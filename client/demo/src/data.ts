@@ -1,12 +1,13 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
-import { useSession } from './session'
-import type { Session } from './session'
+import { now } from './format'
+import { useSession } from './context'
+import type { Session } from './context'
+import { useCell } from './store'
 
-/** What the page adds to a row that an event has changed. It survives a fetch that finds the row as the event left it. */
+/** What the page notes of a row that has changed before its eyes. */
 export interface Moved {
-  touched?: string // the event's id
   at?: number // when, in ms since 1970
-  arrived?: boolean // it was not on the page before
+  arrived?: boolean // it was not there before
   by?: number // by how much the quantity changed
   was?: string // the status before
 }
@@ -93,27 +94,41 @@ export const rightsKey = ['rights'] as const
 export const migrationKey = ['migration'] as const
 export const tablesKey = ['tables'] as const
 
-/** The rows as fetched, with what the page had noted of those that are as it knew them. */
-function remember<T extends Moved>(fresh: T[], known: T[] | undefined, key: (row: T) => string, same: (a: T, b: T) => boolean): T[] {
-  const before = new Map(known?.map((row) => [key(row), row]))
-  return fresh.map((row) => {
+type Row = Moved & { id: number; changed_at: string; status?: string; quantity?: number; reorder_level?: number }
+
+/** The row with what the page knows of how it came to be so, by the row as it was before. */
+export function noted<T extends Row>(row: T, before: T): T {
+  const [status, by] = [row.status !== before.status, (row.quantity ?? 0) - (before.quantity ?? 0)]
+  const { at, arrived, by: byBefore, was } = before
+  if (status) return { ...row, at: now(), was: before.status }
+  if (by !== 0 || row.reorder_level !== before.reorder_level) return { ...row, at: now(), by }
+  const changed_at = Date.parse(before.changed_at) > Date.parse(row.changed_at) ? before.changed_at : row.changed_at
+  return { ...row, changed_at, at, arrived, by: byBefore, was }
+}
+
+const recently = 60_000
+
+/** The rows as fetched, with what the page knows of those that it had. */
+function remember<T extends Row>(rows: T[], known: T[] | undefined, key: (row: T) => string): T[] {
+  if (!known) return rows
+  const before = new Map(known.map((row) => [key(row), row]))
+  return rows.map((row) => {
     const old = before.get(key(row))
-    if (!old?.touched || !same(row, old)) return row
-    const { touched, at, arrived, by, was } = old
-    return Object.assign(row, { touched, at, arrived, by, was })
+    if (old) return noted(row, old)
+    return Date.now() - Date.parse(row.changed_at) < recently ? { ...row, arrived: true, at: now() } : row
   })
 }
 
 export const requestsQuery = ({ api, queries }: From) => queryOptions({
   queryKey: requestsKey,
   queryFn: async () => remember(await api.get<Request[]>('/api/requests'), queries.getQueryData<Request[]>(requestsKey),
-    (row) => `${row.resource}/${row.id}`, (a, b) => a.status === b.status),
+    ({ resource, id }) => `${resource}/${id}`),
 })
 
 export const stockQuery = ({ api, queries }: From) => queryOptions({
   queryKey: stockKey,
   queryFn: async () => remember(await api.get<Level[]>('/api/stock'), queries.getQueryData<Level[]>(stockKey),
-    (row) => String(row.id), (a, b) => a.quantity === b.quantity),
+    ({ id }) => String(id)),
 })
 
 const plain = <T>(queryKey: readonly string[], path: string) => ({ api }: From) =>
@@ -137,4 +152,9 @@ export const useNotes = () => useQuery(notesQuery(useSession()))
 export const useRights = () => useQuery(rightsQuery(useSession()))
 export const useMigration = () => useQuery(migrationQuery(useSession()))
 export const useTables = () => useQuery(tablesQuery(useSession()))
-export const useCommitted = () => useQuery(committedQuery(useSession()))
+
+export function useCommitted() {
+  const session = useSession()
+  const [live, offline] = [useCell(session.live), useCell(session.offline)]
+  return useQuery({ ...committedQuery(session), enabled: live || offline }) // else the demo may be over
+}

@@ -1,9 +1,10 @@
 import type { ConnectionState } from 'rowfeed'
 import { useEffect, useRef } from 'react'
+import { useConnection } from 'rowfeed/react'
 import type { Person } from './api'
 import { Bell } from './bell'
 import { span } from './format'
-import { useSession } from './session'
+import { useSession } from './context'
 import { useCell } from './store'
 import { replay } from './ui'
 
@@ -52,7 +53,7 @@ function word(state: ConnectionState, live: boolean, offline: boolean): keyof ty
 /** What the connection is doing, and how long the last change took from the database to this screen. */
 function Live() {
   const session = useSession()
-  const state = useCell(session.client.state)
+  const { state } = useConnection()
   const ms = useCell(session.latency)
   const last = useCell(session.arrivals)[0]
   const button = useRef<HTMLButtonElement>(null)

@@ -1,3 +1,4 @@
+import { useMutation } from '@tanstack/react-query'
 import { useEffect, useRef, useState } from 'react'
 import type { RefObject } from 'react'
 import { said } from './api'
@@ -5,7 +6,7 @@ import { useRequests } from './data'
 import type { Request } from './data'
 import { ago, amount, count, counted, words } from './format'
 import { useAway } from './rights'
-import { useSession } from './session'
+import { useSession } from './context'
 import { Blank, Card, Icon, Tabs, useFlash, useGlide } from './ui'
 
 export const short = 7
@@ -138,7 +139,7 @@ function Nothing() {
 /** A request, a transfer or a count. */
 export function Row({ item }: { item: Request }) {
   const { user } = useSession()
-  const ref = useFlash<HTMLLIElement>('changed', item.touched)
+  const ref = useFlash<HTMLLIElement>('changed', item.at)
   const arrived = useRef(item.arrived && Date.now() - item.at! < recent)
   const who = item.requester.id === user.id ? null : item.requester.name
   const meta = [item.number, words(item.kind), who, ago(item.created_at)].filter(Boolean).join(' · ')
@@ -163,24 +164,18 @@ export function Row({ item }: { item: Request }) {
 
 function Decide({ item }: { item: Request }) {
   const { api, toast } = useSession()
-  const [busy, setBusy] = useState(false)
-
-  async function decide(decision: 'approved' | 'rejected'): Promise<void> {
-    setBusy(true)
-    try {
-      await api.post(`/api/requests/${item.resource}/${item.id}/decision`, { decision })
-    } catch (error) {
-      toast(said(error), true)
-      setBusy(false)
-    }
-  }
-
+  const { mutate, isPending, isSuccess } = useMutation({
+    mutationFn: (decision: 'approved' | 'rejected') =>
+      api.post(`/api/requests/${item.resource}/${item.id}/decision`, { decision }),
+    onError: (error) => toast(said(error), true),
+  })
+  const busy = isPending || isSuccess // the event replaces the buttons
   return (
     <>
       <button className="button yes" type="button" disabled={busy} aria-label={`Approve ${item.number}`}
-        onClick={() => void decide('approved')}><Icon name="check" />Approve</button>
+        onClick={() => mutate('approved')}><Icon name="check" />Approve</button>
       <button className="button no" type="button" disabled={busy} aria-label={`Reject ${item.number}`}
-        onClick={() => void decide('rejected')}><Icon name="cross" />Reject</button>
+        onClick={() => mutate('rejected')}><Icon name="cross" />Reject</button>
     </>
   )
 }

@@ -1,69 +1,13 @@
 import { QueryClient } from '@tanstack/react-query'
-import { createContext, useContext } from 'react'
-import { createClient } from 'rowfeed'
-import type { Client, EventFrame, ResyncFrame } from 'rowfeed'
+import { CloseCode, createClient } from 'rowfeed'
 import { createApi, Refusal } from './api'
-import type { Api, Person, Setup } from './api'
+import type { Person, Setup } from './api'
+import type { Arrival, Event, Regrant, Resync, Session, Toast } from './context'
 import { migrationKey, requestsKey, requestsQuery, rightsKey, stockKey, stockQuery, tablesKey } from './data'
 import { now } from './format'
-import { apply } from './live'
+import { follow } from './live'
 import { cell } from './store'
-import type { Cell } from './store'
 import { createWire } from './wire'
-import type { Wire } from './wire'
-
-export type Event = EventFrame<Record<string, unknown>>
-
-/** An event and when it was on the screen; `missed`: it was made while the page was not connected. */
-export interface Arrival {
-  event: Event
-  at: number
-  missed: boolean
-}
-
-export interface Toast {
-  id: number
-  message: string
-  warn: boolean
-}
-
-/** Why the page was told to fetch afresh, and when. */
-export interface Resync {
-  reason: string
-  at: number
-}
-
-/** What became of the page when what one may see had changed. */
-export interface Regrant {
-  at: number // when the bridge last said so
-  ms: number // how long the fetch took
-  went: number
-  came: number
-}
-
-/** One user's look at the ERP: a client of the bridge and a cache of what REST gave, both ended by `close`. */
-export interface Session {
-  setup: Setup
-  user: Person
-  api: Api
-  client: Client
-  queries: QueryClient
-  wire: Wire
-  live: Cell<boolean> // connected, and every channel is heard
-  offline: Cell<boolean> // by the visitor's wish
-  arrivals: Cell<Arrival[]> // newest first
-  latency: Cell<number | undefined>
-  resync: Cell<Resync | undefined>
-  regrant: Cell<Regrant | undefined>
-  afresh: Cell<string> // why all had to be fetched after the last outage
-  toasts: Cell<Toast[]>
-  /** Reasons of a resync that a card tells of itself, for as long as the function says so. */
-  tells: Map<string, () => boolean>
-  toast(message: string, warn?: boolean): void
-  cut(): void
-  restore(): void
-  close(): void
-}
 
 const arrivalsKept = 200
 const toastsShown = 3
@@ -80,13 +24,7 @@ const reasons: Record<string, string> = {
   reconnected: 'The connection was lost before the page had been told a place to go on from',
 }
 
-export const SessionContext = createContext<Session | null>(null)
-
-export function useSession(): Session {
-  const session = useContext(SessionContext)
-  if (!session) throw new Error('useSession: render inside a SessionContext')
-  return session
-}
+const channels = ['activity', 'approvals', 'notifications', 'stock'] as const
 
 /** Opens the page of a user: connects, and keeps what is fetched in step with the events. */
 export function openSession(setup: Setup, user: Person): Session {
@@ -96,8 +34,9 @@ export function openSession(setup: Setup, user: Person): Session {
     staleTime: Infinity, refetchOnWindowFocus: false,
     retry: (failures, error) => failures < 3 && !(error instanceof Refusal),
   } } })
-  const client = createClient({ url: setup.socket, getToken: api.token, channels: setup.channels,
+  const client = createClient({ url: setup.socket, getToken: api.token, channels,
     environment: { WebSocket: wire.tap(WebSocket) } })
+  const stop = follow(client, queries)
   const session: Session = {
     setup, user, api, client, queries, wire, live: cell(false), offline: cell(false), arrivals: cell<Arrival[]>([]),
     latency: cell<number | undefined>(undefined), resync: cell<Resync | undefined>(undefined),
@@ -112,12 +51,12 @@ export function openSession(setup: Setup, user: Person): Session {
       client.connect()
     },
     close() {
+      stop()
       client.close()
       queries.clear()
     },
   }
-  follow(session)
-  client.connect()
+  watch(session)
   return session
 }
 
@@ -127,20 +66,31 @@ function raise({ toasts }: Session, message: string, warn: boolean): void {
   toasts.set([...toasts.get(), { id: ++toastIds, message, warn }].slice(-toastsShown))
 }
 
-/** Wires what comes to what the page shows. */
-function follow(session: Session): void {
-  const { client, setup, queries, wire, live, latency, arrivals } = session
+/** Notes what comes, for the cards that tell of it. */
+function watch(session: Session): void {
+  const { client, queries, wire, live, latency, arrivals } = session
+  const heard = new Set<string>() // the channels that are live on this connection
   let back = 0 // when this connection took the place of another; 0: it is the first
-  let was = false
-  client.state.subscribe(({ status }) => {
-    live.set(status === 'live')
-    if (status !== 'live') return latency.set(undefined)
-    back = was ? now() : 0
-    was = true
+  let lived = false
+  let code = 0 // of the last close
+  client.state.subscribe((state) => {
+    if (state.status === 'waiting') code = state.code
+    if (state.status === 'live') back = lived ? now() : 0
+    lived ||= state.status === 'live'
+    if (state.status !== 'live') {
+      heard.clear()
+      live.set(false)
+      latency.set(undefined)
+    }
   })
-  const hear = (event: Event): void => {
+  const onLive = (channel: string): void => {
+    const first = heard.add(channel).size === channels.length && !live.get()
+    if (!first) return
+    live.set(true)
+    void queries.invalidateQueries({ queryKey: tablesKey })
+  }
+  const onEvent = (event: Event): void => {
     if (!wire.get().open) wire.heard(event)
-    apply(queries, event, setup.resources)
     const missed = Date.parse(event.at) < back
     painted(() => {
       const at = now()
@@ -148,43 +98,32 @@ function follow(session: Session): void {
       arrivals.set([{ event, at, missed }, ...arrivals.get()].slice(0, arrivalsKept))
     })
   }
-  for (const channel of setup.channels) client.subscribe({ channel }, hear)
+  for (const channel of channels) client.subscribe({ channel }, onEvent, { onLive: () => onLive(channel) })
   const regranted = regrants(session)
-  client.onResync((frame) => resynced(session, regranted, frame))
-  tell(session)
+  client.onResync(({ reason }) => {
+    // Whoever was closed for it comes back with other grants, and nothing to go on from.
+    const regrant = code === CloseCode.grantsChanged && reason === 'reconnected'
+    resynced(session, regranted, regrant ? 'grants_changed' : reason)
+  })
 }
 
-/** Calls back when the screen shows what has just been set. */
+const collected = 50 // ms for which syncQueries collects events
+
+/** Calls back when the screen shows what an event that comes now has changed. */
 function painted(then: () => void): void {
-  if (document.hidden) then()
-  else setTimeout(() => requestAnimationFrame(then)) // after the query cache has told its observers
-}
-
-/** Puts up what is addressed to this very person, or to the place they answer for. */
-function tell({ client, user, toast }: Session): void {
-  let told = '' // a row changed, and a notification of it in the same transaction, say the same: one toast is enough
-  const once = ({ message, txid }: Event): void => {
-    if (!message || told === txid) return
-    told = txid
-    toast(message)
-  }
-  const oneTab = { once: 'browser' } as const // however many show this page
-  client.on('low_stock', (_, { message }) => toast(message ?? 'A stock level is low', true), oneTab)
-  client.on('notification', (_, event) => once(event), oneTab)
-  client.on('approval_status_changed', (data, event) => {
-    if (String(data.requested_by_id) === user.id) once(event)
-  }, oneTab)
+  if (document.hidden) return then()
+  setTimeout(() => setTimeout(() => requestAnimationFrame(then)), collected) // the cache tells its observers in between
 }
 
 let explained = { text: '', until: 0 }
 
-function resynced(session: Session, regranted: (at: number) => Promise<void>, { reason }: ResyncFrame): void {
+function resynced(session: Session, regranted: (at: number) => Promise<void>, reason: string): void {
   const { queries, resync, tells, afresh, toast } = session
   const at = now()
   resync.set({ reason, at })
   void queries.invalidateQueries({ queryKey: tablesKey })
-  if (reason === 'grants_changed') void regranted(at)
-  else for (const queryKey of [requestsKey, stockKey, rightsKey, migrationKey, ['notifications']]) void queries.invalidateQueries({ queryKey })
+  if (reason === 'grants_changed') queueMicrotask(() => void regranted(at)) // after syncQueries has heard of it
+  else for (const queryKey of [rightsKey, migrationKey]) void queries.invalidateQueries({ queryKey })
   if (tells.get(reason)?.()) return
   const text = `${reasons[reason] ?? 'What you missed can’t be told'}. Everything here was fetched afresh.`
   if (reason !== 'grants_changed') afresh.set(text)

@@ -3,7 +3,7 @@ import { useStock } from './data'
 import type { Level } from './data'
 import { count } from './format'
 import { useAway } from './rights'
-import { useSession } from './session'
+import { useSession } from './context'
 import { Blank, Card, Tabs, useFlash, useGlide } from './ui'
 
 type Tab = 'moving' | 'low' | 'all'
@@ -94,13 +94,13 @@ function Levels({ rows }: { rows: Level[] }) {
 
 function Row({ level }: { level: Level }) {
   const { id, name, sku, warehouse, quantity, reorder_level, by = 0 } = level
-  const ref = useFlash<HTMLTableRowElement>('changed', level.touched)
+  const ref = useFlash<HTMLTableRowElement>('changed', level.at)
   return (
     <tr ref={ref} data-key={id}>
       <td className="item">{name}<small>{sku}<span className="where"> · {warehouse}</span></small></td>
       <td className="place">{warehouse}</td>
       <td className="num">
-        {by !== 0 && <span className={by > 0 ? 'was up' : 'was down'}>{by > 0 ? '+' : '−'}{count(Math.abs(by))}</span>}
+        {by !== 0 && <span className={by > 0 ? 'was up' : 'was down'}>{by > 0 ? '+' : '−'}{count(Math.abs(by))}</span>}{' '}
         <span className="quantity" key={quantity}>{count(quantity)}</span>
       </td>
       <td className="num level">{count(reorder_level)}</td>

@@ -2,7 +2,7 @@ import { useState } from 'react'
 import { useRequests } from './data'
 import { count } from './format'
 import { keyOf, moves, Row, short } from './requests'
-import { useSession } from './session'
+import { useSession } from './context'
 import { Blank, Card, Tabs, useGlide } from './ui'
 
 const kinds = { 'transfer-requests': 'Transfers', 'physical-counts': 'Counts' } as const

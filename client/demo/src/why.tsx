@@ -2,7 +2,7 @@ import { createContext, useContext, useEffect, useRef, useState } from 'react'
 import type { ReactNode } from 'react'
 import { said } from './api'
 import type { Person } from './api'
-import { useSession } from './session'
+import { useSession } from './context'
 import { Icon } from './ui'
 
 /** The change that is asked about, by its row and transaction, as an event has them. */
