@@ -39,7 +39,8 @@ export function Bell() {
         <span className="sr" id="bell-label">{unread ? `Notifications, ${unread} unread` : 'Notifications'}</span>
         {unread > 0 && <span className="count" id="bell-count" aria-hidden="true">{unread > 99 ? '99+' : unread}</span>}
       </button>
-      <section id="bell-panel" ref={panel} className="popover" aria-labelledby="bell-title" tabIndex={-1} hidden={!open}>
+      <section id="bell-panel" ref={panel} className="popover" aria-labelledby="bell-title" tabIndex={-1}
+        hidden={!open}>
         <header>
           <h2 id="bell-title">Notifications</h2>
           <ReadAll unread={unread} />
@@ -69,7 +70,8 @@ function ReadAll({ unread }: { unread: number }) {
     onError: () => toast('The messages could not be marked as read: try again', true),
   })
   return (
-    <button id="bell-read" className="link" type="button" disabled={!unread || read.isPending} onClick={() => read.mutate()}>
+    <button id="bell-read" className="link" type="button" disabled={!unread || read.isPending}
+      onClick={() => read.mutate()}>
       Mark all as read
     </button>
   )

@@ -47,7 +47,8 @@ function word(state: ConnectionState, live: boolean, offline: boolean): keyof ty
   if (live) return 'live'
   if (offline) return 'offline'
   if (state.status === 'stopped') return 'stopped'
-  return state.status === 'waiting' || (state.status === 'connecting' && state.attempt > 0) ? 'reconnecting' : 'connecting'
+  const again = state.status === 'waiting' || (state.status === 'connecting' && state.attempt > 0)
+  return again ? 'reconnecting' : 'connecting'
 }
 
 /** What the connection is doing, and how long the last change took from the database to this screen. */

@@ -30,8 +30,8 @@ export function Migration() {
   const { data: state } = useMigration()
   const connected = useCell(session.live)
   const { press, busy, ran, steps } = usePress(state)
-  const hint = 'Alter a watched table while everybody works on. The ERP’s writes go through; the bridge finds the drift '
-    + 'by itself.'
+  const hint = 'Alter a watched table while everybody works on. The ERP’s writes go through; the bridge finds the '
+    + 'drift by itself.'
   const next = state?.altered ? up : state?.statement
   return (
     <Card id="migration" title="A migration under way" hint={hint}>

@@ -19,6 +19,7 @@ interface Story {
   afresh: string
 }
 
+const ended = (story: Story): Story => ({ ...story, since: 0, length: performance.now() - story.since })
 const none: Story = { since: 0, length: 0, missed: 0, again: 0, afresh: '' }
 
 /** Closes this page's connection for a while, and tells what was missed and came when it was back. */
@@ -29,8 +30,8 @@ export function Outage() {
   const offline = useCell(session.offline)
   const story = useStory(session)
   const steps = useSettled(story.length ? tell(story, user.first) : [])
-  const hint = `Close ${user.first}’s connection while everybody works on. What happens meanwhile comes when it is back, `
-    + 'each change once.'
+  const hint = `Close ${user.first}’s connection while everybody works on. What happens meanwhile comes when it is `
+    + 'back, each change once.'
   return (
     <Card id="outage" title="Lose the connection" hint={hint}>
       <div className="cut">
@@ -66,7 +67,7 @@ function useStory(session: Session): Story {
           afresh.set('')
           setStory({ ...none, since: performance.now() })
         }
-        if (!was && is) setStory((now) => (now.since ? { ...now, since: 0, length: performance.now() - now.since } : now))
+        if (!was && is) setStory((now) => (now.since ? ended(now) : now))
         was = is
       }),
       arrivals.subscribe(([last]) => {

@@ -51,7 +51,9 @@ export function Requests() {
       <ul className={user.decides ? 'rows deciding' : 'rows'} id="requests-list" role="list" ref={list}>
         {still.held > 0 && (
           <li className="held">
-            <button className="waiting" type="button" onClick={still.release}>Show {counted(still.held, 'new request')}</button>
+            <button className="waiting" type="button" onClick={still.release}>
+              Show {counted(still.held, 'new request')}
+            </button>
           </li>
         )}
         {still.shown.map((item) => <Row key={keyOf(item)} item={item} />)}

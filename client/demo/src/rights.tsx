@@ -17,6 +17,11 @@ interface Turn {
   at: number
 }
 
+interface Unseen {
+  changes: number
+  arrived: number
+}
+
 const patience = 15_000 // for the bridge to say that what one may see has changed
 const look = 1000
 
@@ -135,7 +140,8 @@ function usePress(session: Session, rights: Right[]) {
     show([...past, { look: 'now', text: 'Waiting for the bridge' }])
     const heard = await until(resync, patience, (last) => last?.reason === 'grants_changed' && last.at >= pressed)
     if (!heard) return show([...past, { look: 'wrong', text: 'The bridge said nothing: is it connected?' }])
-    past.push({ look: 'done', text: <>Heard <code>resync</code>: grants changed</>, ms: Math.max(0, heard.at - done.at) })
+    const ms = Math.max(0, heard.at - done.at)
+    past.push({ look: 'done', text: <>Heard <code>resync</code>: grants changed</>, ms })
     show([...past, { look: 'now', text: 'Fetching the lists afresh' }])
     const result = await until(regrant, patience, (last) => last !== undefined && last.at >= pressed)
     if (!result) return show([...past, { look: 'wrong', text: 'The lists could not be fetched: reload the page' }])
@@ -179,8 +185,8 @@ function useVisit({ api }: Session): () => Promise<string> {
 }
 
 /** Counts, while a right is away, what the page is not sent, and what of it came all the same. */
-function useUnseen({ api, arrivals, resync }: Session, away: boolean): { changes: number; arrived: number } | undefined {
-  const [seen, setSeen] = useState<{ changes: number; arrived: number }>()
+function useUnseen({ api, arrivals, resync }: Session, away: boolean): Unseen | undefined {
+  const [seen, setSeen] = useState<Unseen>()
   useEffect(() => {
     if (!away) return
     const [begun, hidden, came] = [now(), new Set<string>(), new Set<string>()]

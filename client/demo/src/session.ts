@@ -13,7 +13,7 @@ const arrivalsKept = 200
 const toastsShown = 3
 const echo = 5000 // the same reason comes for each channel
 
-/** Why the page had to fetch everything again, by the reason that the bridge gives; `reconnected` is the client's own. */
+/** Why the page had to fetch everything again, by the bridge's reason; `reconnected` is the client's own. */
 const reasons: Record<string, string> = {
   cursor_expired: 'What you missed is too long ago to be told',
   other_epoch: 'The database has been set back or replaced',

@@ -74,8 +74,8 @@ function Form({ table, busy, run, children }: FormProps) {
             {table.values.map((one) => <option key={one} value={one}>{`'${one}'`}</option>)}
           </select>
         ) : (
-          <input id="sql-new" aria-label="New value" type="number" min={0} max={1_000_000} step={1} required value={value}
-            onChange={({ target }) => setValue(target.value)} />
+          <input id="sql-new" aria-label="New value" type="number" min={0} max={1_000_000} step={1} required
+            value={value} onChange={({ target }) => setValue(target.value)} />
         )}</div>
         <div className="line"><b>{' WHERE'}</b>id =</div>
         <div className="line">

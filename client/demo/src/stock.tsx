@@ -10,6 +10,7 @@ type Tab = 'moving' | 'low' | 'all'
 
 const short = 8
 const long = 200
+const newest = (a: Level, b: Level): number => Date.parse(b.changed_at) - Date.parse(a.changed_at) || a.id - b.id
 const low = ({ quantity, reorder_level }: Level): boolean => quantity <= reorder_level
 const spare = ({ quantity, reorder_level }: Level): number => quantity - reorder_level
 
@@ -40,7 +41,8 @@ export function Stock() {
 
   const here = places.some(({ id }) => id === place) ? place : ''
   const rows = choose(levels, tab, tab === 'all' ? search : '', tab === 'all' ? here : '')
-  const choices = [['moving', 'Moving now'], ['low', `Low ${count(levels.filter(low).length)}`], ['all', 'All']] as const
+  const few = `Low ${count(levels.filter(low).length)}`
+  const choices = [['moving', 'Moving now'], ['low', few], ['all', 'All']] as const
   return (
     <Card id="stock" title={title} aside={
       <Tabs id="stock-tabs" label="Which stock levels" choices={choices} current={tab} choose={setTab} />
@@ -49,7 +51,8 @@ export function Stock() {
         <div className="filters">
           <input className="field" type="search" placeholder="Find an item" aria-label="Find an item" value={search}
             onChange={({ target }) => setSearch(target.value)} />
-          <select className="field" aria-label="Warehouse" value={here} onChange={({ target }) => setPlace(target.value)}>
+          <select className="field" aria-label="Warehouse" value={here}
+            onChange={({ target }) => setPlace(target.value)}>
             <option value="">All your warehouses</option>
             {places.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
           </select>
@@ -57,16 +60,16 @@ export function Stock() {
       )}
       {rows.length > 0 && <Levels rows={rows} />}
       {isSuccess && !rows.length && (
-        <div className="blank"><Blank icon="inbox" title="Nothing matches">No stock level fits what you look for.</Blank></div>
+        <div className="blank">
+          <Blank icon="inbox" title="Nothing matches">No stock level fits what you look for.</Blank>
+        </div>
       )}
     </Card>
   )
 }
 
 function choose(levels: Level[], tab: Tab, search: string, place: string): Level[] {
-  if (tab === 'moving') {
-    return [...levels].sort((a, b) => Date.parse(b.changed_at) - Date.parse(a.changed_at) || a.id - b.id).slice(0, short)
-  }
+  if (tab === 'moving') return [...levels].sort(newest).slice(0, short)
   if (tab === 'low') return levels.filter(low).sort((a, b) => spare(a) - spare(b) || a.id - b.id).slice(0, long)
   const want = search.toLowerCase()
   return levels.filter((level) => (!place || String(level.warehouse_id) === place)
@@ -100,7 +103,9 @@ function Row({ level }: { level: Level }) {
       <td className="item">{name}<small>{sku}<span className="where"> · {warehouse}</span></small></td>
       <td className="place">{warehouse}</td>
       <td className="num">
-        {by !== 0 && <span className={by > 0 ? 'was up' : 'was down'}>{by > 0 ? '+' : '−'}{count(Math.abs(by))}</span>}{' '}
+        {by !== 0 && (
+          <span className={by > 0 ? 'was up' : 'was down'}>{by > 0 ? '+' : '−'}{count(Math.abs(by))}</span>
+        )}{' '}
         <span className="quantity" key={quantity}>{count(quantity)}</span>
       </td>
       <td className="num level">{count(reorder_level)}</td>

@@ -45,7 +45,9 @@ function One({ id, message, warn, drop }: Toast & { drop: (id: number) => void }
       onPointerLeave={() => setHeld(false)} onBlur={() => setHeld(false)}>
       <Icon name={warn ? 'alert' : 'bell'} />
       <p>{message}</p>
-      <button className="icon-button" type="button" aria-label="Dismiss" onClick={() => drop(id)}><Icon name="cross" /></button>
+      <button className="icon-button" type="button" aria-label="Dismiss" onClick={() => drop(id)}>
+        <Icon name="cross" />
+      </button>
     </div>
   )
 }

@@ -79,7 +79,9 @@ export const Statement = ({ id, comment, sql }: { id: string; comment: string; s
 )
 
 export const WhyButton = ({ onClick }: { onClick: () => void }) => (
-  <button className="button" type="button" aria-haspopup="dialog" onClick={onClick}><Icon name="question" />Why?</button>
+  <button className="button" type="button" aria-haspopup="dialog" onClick={onClick}>
+    <Icon name="question" />Why?
+  </button>
 )
 
 /** Starts a CSS animation again by taking its class away and giving it back. */

@@ -36,12 +36,13 @@ export function Wire() {
           <span id="wire-ratio" style={{ transform: `scaleX(${share})` }} />
         </div>
         <p className="hint" id="wire-hint">
-          Counted since you look on as {user.first}. Other people’s rows are not filtered here: they never leave the server.
+          Counted since you look on as {user.first}. Other people’s rows are not filtered here: they never leave the
+          server.
         </p>
         <Frames />
         <p className="hint" id="wire-tabs">
-          {shared ? 'Another tab holds the connection, and this one hears by it. Close that tab: this one takes over. '
-            : 'This tab holds the connection. '}
+          {own && 'This tab holds the connection. '}
+          {shared && 'Another tab holds the connection, and this one hears by it. Close that tab: this one takes over. '}
           <a href={`/?as=${user.role}`} target="_blank" rel="noreferrer">Open {shared ? 'one more' : 'a second'} tab</a>
           {': all your tabs share one socket.'}
         </p>
@@ -88,7 +89,7 @@ const Line = memo(({ frame, open, toggle, ask }: LineProps) => {
   const bytes = `${count(new TextEncoder().encode(text).length)} bytes`
   return (
     <li>
-      <details open={open} onToggle={({ currentTarget }) => currentTarget.open !== open && toggle(frame, currentTarget.open)}>
+      <details open={open} onToggle={({ currentTarget: { open: is } }) => is !== open && toggle(frame, is)}>
         <summary title={`${about}, ${bytes}`}>
           <span className="type">
             {sent && <span className="sent"><span aria-hidden="true">↑ </span><span className="sr">Sent: </span></span>}
