@@ -13,7 +13,8 @@ import { build, repository } from './demo.mjs';
 export class Stage {
   #server; #stage; #lines; #bridge = null;
 
-  static async start() {
+  // start takes the folder of a page, in the repository, that Vite builds and that is at /page/ then.
+  static async start({ page } = {}) {
     const stage = new Stage();
     stage.scratch = mkdtempSync(join(tmpdir(), 'rowfeed-stage-'));
     const temporary = join(stage.scratch, 'tmp');
@@ -23,6 +24,11 @@ export class Stage {
     const library = join(stage.scratch, 'client');
     execFileSync(process.execPath, [join(repository, 'client/node_modules/typescript/bin/tsc'), '-p',
       join(repository, 'client/tsconfig.build.json'), '--outDir', library], { stdio: 'inherit' });
+    if (page) {
+      execFileSync(process.execPath, [join(repository, 'client/node_modules/vite/bin/vite.js'), 'build',
+        join(repository, page), '--base', '/page/', '--outDir', join(library, 'page')],
+      { stdio: ['ignore', 'ignore', 'inherit'] });
+    }
     stage.origin = await stage.#serveLibrary(library);
     stage.#stage = spawn(build('./test/e2e/stage', stage.scratch), ['-origin', stage.origin],
       { env: { ...process.env, TMPDIR: temporary }, stdio: ['pipe', 'pipe', 'inherit'] });
@@ -33,9 +39,11 @@ export class Stage {
 
   async #serveLibrary(folder) {
     this.#server = createServer((request, response) => {
-      const module = /^\/[a-z]+\.js$/.exec(request.url);
+      const module = /^(\/[\w-]+)+\.js$/.exec(request.url);
       response.setHeader('Content-Type', module ? 'text/javascript' : 'text/html');
-      response.end(module ? readFileSync(join(folder, module[0])) : '<!doctype html><title>client</title>');
+      response.end(module ? readFileSync(join(folder, module[0]))
+        : request.url === '/page/' ? readFileSync(join(folder, 'page/index.html'))
+          : '<!doctype html><title>client</title>');
     });
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
@@ -49,6 +57,15 @@ export class Stage {
   }
 
   write() { this.#stage.stdin.write('write\n'); }
+
+  // sql runs a statement of the ERP's.
+  async sql(statement) {
+    this.#stage.stdin.write(`sql ${statement}\n`);
+    await this.#answer();
+  }
+
+  // pour changes 1,000 rows a second.
+  pour() { this.#stage.stdin.write('pour\n'); }
 
   // record ends the writing and tells how often each counter was changed.
   async record() {

@@ -69,10 +69,12 @@ export function useEvent<N extends EventName<RegisteredSchema>>(
 ): void {
   const client = useClient()
   const latest = useLatest(handler)
-  useEffect(
-    () => (client.on as On)(name, (data, event) => latest.current(data as never, event as never), once && { once }),
-    [client, name, once, latest],
-  )
+  useEffect(() => {
+    let mounted = true // with `once` it may take a moment to know which tab it is
+    const stop = client.on(name, (data, event) => mounted && latest.current(data, event), once && { once })
+    return () => {
+      mounted = false
+      stop()
+    }
+  }, [client, name, once, latest])
 }
-
-type On = (name: string, handler: (data: unknown, event: unknown) => void, options?: EventOptions) => () => void

@@ -34,6 +34,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
   let waiting = false
   let early: MessageEvent[] | undefined // what came while nobody listened
   let again = false // and is being said again
+  let gone = false // the network has been away
 
   async function dial(): Promise<void> {
     const mine = ++turn
@@ -94,17 +95,16 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
     }
   }
 
-  /** The network is another: a socket of before may be dead without knowing. */
-  function online(): void {
+  const sleep = defaultEnvironment().onWake((offline) => {
     const { socket, isConnected } = state.get()
-    if (!isConnected) return
-    patch({ isConnected: false })
-    void dial()
-    socket?.close()
-  }
-
-  const sleep = defaultEnvironment().onWake(() => void (waiting && dial()))
-  globalThis.addEventListener('online', online)
+    if (offline) gone = true
+    else if (waiting || (gone && isConnected)) { // a socket of the network of before may be dead without knowing
+      gone = false
+      patch({ isConnected: false })
+      void dial()
+      socket?.close()
+    }
+  })
   void dial()
   return {
     state,
@@ -120,7 +120,6 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       turn++
       clearTimeout(timer)
       sleep()
-      globalThis.removeEventListener('online', online)
       state.get().socket?.close()
     },
   }

@@ -42,7 +42,7 @@ export function patchData(data: unknown, { row, exact }: Place, rule: Rule, rows
 
 /** Whether a change may move rows into a list, out of it or within it. */
 function decides({ old = {} }: EventFrame, { listColumns }: Rule): boolean {
-  return !listColumns?.length || Object.keys(old).some((name) => listColumns.includes(name))
+  return !listColumns || Object.keys(old).some((name) => listColumns.includes(name))
 }
 
 /**

@@ -34,7 +34,7 @@ export interface QueryRule<Event = EventFrame> {
   version?: string | ((row: object) => unknown)
   /**
    * The columns that say which rows a list has, and in which order: lists are fetched after a change of one of these, and
-   * only patched after another. Where left out they are fetched after every change.
+   * only patched after another. With none they are never fetched for an update; where left out, for every one.
    */
   listColumns?: readonly (keyof DataOf<Event> & string)[]
 }

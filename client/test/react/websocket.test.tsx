@@ -197,6 +197,7 @@ test('the network is back: the wait ends; a socket of before is replaced, with i
   expect(sockets).toHaveLength(2)
   act(() => last().open())
   act(() => last().say(event({ cursor: 'c2' })))
+  act(() => void globalThis.dispatchEvent(new Event('offline')))
   act(() => void globalThis.dispatchEvent(new Event('online')))
   await pass()
   expect([sockets.length, sockets[1]!.closed, result.current.isConnected]).toEqual([3, true, false])

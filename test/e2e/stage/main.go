@@ -1,6 +1,6 @@
 // Command stage is what a bridge needs that a browser test runs: a PostgreSQL server with one table of counters, its
 // triggers, a configuration file, and writers who keep the record of what they committed. It takes a word a line on
-// stdin (write, stop) and answers in lines of JSON; the end of stdin ends it.
+// stdin (write, pour, stop, or sql and a statement) and answers in lines of JSON; the end of stdin ends it.
 package main
 
 import (
@@ -80,7 +80,11 @@ func run(ctx context.Context, origin string) error {
 	if err != nil {
 		return fmt.Errorf("sign token: %w", err)
 	}
-	if err := say(map[string]string{"config": file, "address": address, "token": token}); err != nil {
+	api, err := serve(ctx, url, origin)
+	if err != nil {
+		return err
+	}
+	if err := say(map[string]string{"config": file, "address": address, "token": token, "api": api}); err != nil {
 		return err
 	}
 	return obey(ctx, url)
@@ -130,6 +134,8 @@ func obey(ctx context.Context, url string) error {
 				return nil
 			case word == "write":
 				w.start(ctx)
+			case word == "pour":
+				w.pour(ctx)
 			case word == "stop":
 				if err := w.stop(); err != nil {
 					return err
@@ -141,11 +147,31 @@ func obey(ctx context.Context, url string) error {
 				if err := say(record); err != nil {
 					return err
 				}
+			case strings.HasPrefix(word, "sql "):
+				if err := execute(ctx, url, strings.TrimPrefix(word, "sql ")); err != nil {
+					return err
+				}
+				if err := say("done"); err != nil {
+					return err
+				}
 			default:
 				return errors.New("unknown word: " + word)
 			}
 		}
 	}
+}
+
+// execute runs a statement of the ERP's.
+func execute(ctx context.Context, url, statement string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("run %q: %w", statement, err)
+	}
+	return nil
 }
 
 // record is how often each counter was changed, by its id.
