@@ -4,10 +4,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Bridge } from './bridge.mjs';
 import { build, repository } from './demo.mjs';
 
 export class Stage {
@@ -74,14 +74,9 @@ export class Stage {
   }
 
   // serve starts the bridge and waits until it listens.
-  async serve() {
-    const bridge = this.#bridge = spawn(this.binary, ['serve', '--config', this.config],
-      { stdio: ['ignore', 'inherit', 'inherit'] });
-    bridge.over = once(bridge, 'exit');
-    const [host, port] = this.address.split(':');
-    while (!await listens(Number(port), host)) {
-      if (bridge.exitCode !== null) throw new Error(`rowfeed serve ended with ${bridge.exitCode}`);
-    }
+  serve() {
+    this.#bridge ??= new Bridge(this);
+    return this.#bridge.start();
   }
 
   // sessions are the connections of a user, as the bridge counts them.
@@ -92,13 +87,10 @@ export class Stage {
   }
 
   // kill ends the bridge as a power cut would.
-  async kill() {
-    this.#bridge.kill('SIGKILL');
-    await this.#bridge.over;
-  }
+  kill() { return this.#bridge.kill(); }
 
   async stop() {
-    if (this.#bridge?.exitCode === null && this.#bridge.signalCode === null) await this.kill();
+    await this.#bridge?.kill();
     if (this.#stage) {
       const over = once(this.#stage, 'exit');
       this.#stage.stdin.end();
@@ -107,12 +99,4 @@ export class Stage {
     this.#server?.close();
     rmSync(this.scratch, { recursive: true, force: true });
   }
-}
-
-function listens(port, host) {
-  return new Promise((resolve) => {
-    const socket = connect(port, host);
-    socket.on('connect', () => { socket.destroy(); resolve(true); });
-    socket.on('error', () => setTimeout(resolve, 50, false));
-  });
 }
