@@ -38,7 +38,9 @@ test('the map is of the schema: resources, columns, and what a patch is given', 
       requests: [{}, { patch: true }],
     },
   }
-  const own: SyncOptions<Erp> = { map: { 'stock-levels': { patch: (row: Shown, data) => ({ ...row, left: data.quantity }) } } }
+  const own: SyncOptions<Erp> = {
+    map: { 'stock-levels': { patch: (row: Shown, data) => ({ ...row, left: data.quantity }) } },
+  }
   // @ts-expect-error no such resource
   const resource: SyncOptions<Erp> = { map: { stocks: {} } }
   // @ts-expect-error no such column
