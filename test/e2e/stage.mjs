@@ -4,10 +4,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Bridge } from './bridge.mjs';
 import { build, repository } from './demo.mjs';
 
 export class Stage {
@@ -21,7 +21,7 @@ export class Stage {
     mkdirSync(temporary);
     for (const dir of [stage.scratch, temporary]) chmodSync(dir, 0o755); // the database server is another user
     stage.binary = build('./cmd/rowfeed', stage.scratch);
-    const library = join(stage.scratch, 'client');
+    const library = stage.library = join(stage.scratch, 'client');
     execFileSync(process.execPath, [join(repository, 'client/node_modules/typescript/bin/tsc'), '-p',
       join(repository, 'client/tsconfig.build.json'), '--outDir', library], { stdio: 'inherit' });
     if (page) {
@@ -74,24 +74,23 @@ export class Stage {
   }
 
   // serve starts the bridge and waits until it listens.
-  async serve() {
-    const bridge = this.#bridge = spawn(this.binary, ['serve', '--config', this.config],
-      { stdio: ['ignore', 'inherit', 'inherit'] });
-    bridge.over = once(bridge, 'exit');
-    const [host, port] = this.address.split(':');
-    while (!await listens(Number(port), host)) {
-      if (bridge.exitCode !== null) throw new Error(`rowfeed serve ended with ${bridge.exitCode}`);
-    }
+  serve() {
+    this.#bridge ??= new Bridge(this);
+    return this.#bridge.start();
+  }
+
+  // sessions are the connections of a user, as the bridge counts them.
+  async sessions(user) {
+    const answer = await fetch(`http://${this.admin}/admin/sessions?user=${user}`,
+      { headers: { Authorization: `Bearer ${this.operator}` } });
+    return (await answer.json()).sessions.filter(({ ended }) => !ended);
   }
 
   // kill ends the bridge as a power cut would.
-  async kill() {
-    this.#bridge.kill('SIGKILL');
-    await this.#bridge.over;
-  }
+  kill() { return this.#bridge.kill(); }
 
   async stop() {
-    if (this.#bridge?.exitCode === null && this.#bridge.signalCode === null) await this.kill();
+    await this.#bridge?.kill();
     if (this.#stage) {
       const over = once(this.#stage, 'exit');
       this.#stage.stdin.end();
@@ -100,12 +99,4 @@ export class Stage {
     this.#server?.close();
     rmSync(this.scratch, { recursive: true, force: true });
   }
-}
-
-function listens(port, host) {
-  return new Promise((resolve) => {
-    const socket = connect(port, host);
-    socket.on('connect', () => { socket.destroy(); resolve(true); });
-    socket.on('error', () => setTimeout(resolve, 50, false));
-  });
 }
