@@ -30,8 +30,10 @@ const proof = 5_000
 const stable = 5_000
 /** WebSockets in a row that got nowhere, after which Server-Sent Events are tried. */
 const enough = 2
-/** How long it is content with Server-Sent Events before it tries a WebSocket again; doubled each time, to an hour. */
-const content = 300_000
+/** Frames to send in a second; the bridge takes 50, unless it is configured to take fewer. */
+const share = 40
+/** After the first try to go back to a WebSocket, which comes at once, the wait for the next; doubled, to an hour. */
+const content = 30_000
 /** The close code of a connection that ended without one: RFC 6455, section 7.1.5. */
 const abnormal = 1006
 
@@ -50,10 +52,16 @@ export class Connection implements Link {
   #failed = 0 // WebSockets in a row that got nowhere
   #events = false // this connection is by Server-Sent Events
   #backAt = 0 // when a WebSocket is tried again
-  #content = content
+  #content = 0 // how long it does without, the next time
+  #trial: SocketLike | undefined
+  #token: string | undefined
   #liveSince: number | undefined
   #watch: unknown
   #retry: unknown
+  #queue: ClientFrame[] = []
+  #sent = 0 // of what may be, less what time has given back
+  #sentAt = 0
+  #refill: unknown
   #stopWake: (() => void) | undefined
 
   constructor(options: LinkOptions) {
@@ -81,7 +89,22 @@ export class Connection implements Link {
 
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
   send(frame: ClientFrame): void {
-    if (this.live) this.#write(frame)
+    if (!this.live) return
+    this.#queue.push(frame)
+    this.#flush()
+  }
+
+  /** The bridge drops what is more than it takes: many subscriptions, or those of many tabs, go a few at a time. */
+  #flush(): void {
+    const now = this.#env.now()
+    this.#sent = Math.max(0, this.#sent - (Math.max(0, now - this.#sentAt) * share) / 1000)
+    this.#sentAt = now
+    for (; this.#queue.length > 0 && this.#sent + 1 <= share; this.#sent++) this.#write(this.#queue.shift()!)
+    if (this.#queue.length === 0) return
+    this.#refill ??= this.#env.setTimeout(() => {
+      this.#refill = undefined
+      this.#flush()
+    }, 250)
   }
 
   async #open(): Promise<void> {
@@ -89,10 +112,9 @@ export class Connection implements Link {
     this.#env.clearTimeout(this.#retry)
     this.state.set({ status: 'connecting', attempt: this.#attempt })
     this.#listen(firstSilence)
-    let token: string | undefined
-    let Socket: SocketConstructor | undefined
     try {
-      token = await this.#options.getToken?.()
+      const token = await this.#options.getToken?.()
+      if (turn === this.#turn) this.#token = token
     } catch (error) {
       if (turn !== this.#turn) return
       this.#options.onTokenError(error)
@@ -100,12 +122,11 @@ export class Connection implements Link {
       return
     }
     try {
-      Socket = await this.#transport()
+      const Socket = await this.#transport()
+      if (turn === this.#turn) this.#dial(Socket)
     } catch (error) { // its code could not be loaded
       if (turn === this.#turn) this.#lost(abnormal, String(error))
-      return
     }
-    if (turn === this.#turn) this.#dial(Socket, token)
   }
 
   async #transport(): Promise<SocketConstructor | undefined> {
@@ -114,23 +135,34 @@ export class Connection implements Link {
     return this.#events ? (await import('./sse.js')).eventSocket(this.#env, parseFrame) : WebSocket
   }
 
-  #dial(Socket: SocketConstructor | undefined, token: string | undefined): void {
+  #dial(Socket: SocketConstructor | undefined): void {
     let socket: SocketLike
     try {
       if (Socket === undefined) throw new Error('no WebSocket here: pass one as environment.WebSocket')
-      socket = new Socket(this.#options.url, ['rowfeed.v1'])
+      socket = this.#greet(Socket)
     } catch (error) { // not an address, or none that this page may use
       this.#end({ status: 'stopped', code: abnormal, reason: String(error) })
       return
     }
-    this.#socket = socket
+    this.#take(socket)
     this.#listen(this.#events || !this.#env.fetch ? firstSilence : handshake)
+  }
+
+  /** A new socket, which says who is asking as soon as it is open. */
+  #greet(Socket: SocketConstructor): SocketLike {
+    const socket = new Socket(this.#options.url, ['rowfeed.v1'])
     socket.onopen = () => {
-      if (token !== undefined) this.#write({ type: 'auth', token })
+      const token = this.#token
+      if (token !== undefined) socket.send(JSON.stringify({ type: 'auth', token } satisfies ClientFrame))
     }
+    socket.onerror = () => {} // a close follows, and says more
+    return socket
+  }
+
+  #take(socket: SocketLike): void {
+    this.#socket = socket
     socket.onmessage = (event: { data: unknown }) => this.#receive(event.data)
     socket.onclose = (event: { code: number; reason: string }) => this.#closed(event.code, event.reason)
-    socket.onerror = () => {} // a close follows, and says more
   }
 
   #receive(text: unknown): void {
@@ -145,16 +177,14 @@ export class Connection implements Link {
   #welcome(frame: WelcomeFrame): void {
     const { user, name, grants, heartbeat_ms, expires_in_ms: left } = frame
     const now = this.#env.now()
-    if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
-    this.#listen(heartbeat_ms + grace)
     const first = !this.live
-    if (first) {
-      this.#liveSince = now
-      if (this.#events) this.#backAt = now + this.#content
-      this.state.set({
-        status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
-      })
-    }
+    this.#liveSince ??= now
+    if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
+    if (first && this.#events) this.#backAt = now + this.#content
+    this.#listen(heartbeat_ms + grace)
+    if (first) this.state.set({
+      status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
+    })
     this.#options.onWelcome?.(frame, first)
     if (first) this.#options.onLive(grants)
   }
@@ -165,7 +195,9 @@ export class Connection implements Link {
     this.#renewAt = Infinity
     try {
       const token = await this.#options.getToken?.()
-      if (turn === this.#turn && token !== undefined) this.send({ type: 'auth', token })
+      if (turn !== this.#turn || token === undefined) return
+      this.#token = token
+      this.send({ type: 'auth', token })
     } catch (error) {
       if (turn === this.#turn) this.#renewAt = this.#env.now() + tick
       this.#options.onTokenError(error)
@@ -205,25 +237,27 @@ export class Connection implements Link {
     if (status === 'waiting' && !offline) this.start()
     if (status !== 'live') return
     this.#look()
-    if (!this.live || this.#events || this.#env.now() - this.#heard < proof) return
+    if (!this.live || this.#events) return
     this.#write({ type: 'ping' })
     this.#heard = Math.min(this.#heard, this.#env.now() - this.#silence + proof)
     this.#look()
   }
 
+  /** Opens a WebSocket beside the stream, and goes over to it when the bridge has said welcome there. */
   #tryWebSocket(): void {
     const { WebSocket, now } = this.#env
-    this.#backAt = now() + (this.#content = Math.min(2 * this.#content, 3_600_000))
+    this.#content = Math.min(2 * this.#content || content, 3_600_000)
+    this.#backAt = now() + this.#content
     if (WebSocket === undefined) return
-    const turn = this.#turn
-    const trial = new WebSocket(this.#options.url, ['rowfeed.v1'])
-    trial.onerror = () => {}
-    trial.onopen = () => {
-      trial.close(1000)
-      if (turn !== this.#turn) return
-      this.#failed = enough - 1 // one that gets nowhere leads back here
+    this.#trial?.close(1000)
+    const trial = (this.#trial = this.#greet(WebSocket))
+    trial.onmessage = (event: { data: unknown }) => {
+      this.#trial = undefined
       this.#drop(1000)
-      void this.#open()
+      this.#events = false
+      this.#failed = enough - 1 // one more that gets nowhere leads back
+      this.#take(trial)
+      this.#receive(event.data)
     }
   }
 
@@ -236,10 +270,9 @@ export class Connection implements Link {
     const good = this.#liveSince !== undefined && this.#env.now() - this.#liveSince >= stable
     if (good) this.#attempt = 0
     if (this.#events) {
-      if (!this.live) this.#failed = enough - 1
-    } else if (this.#socket !== undefined) {
-      this.#failed = good || (code !== abnormal && code !== CloseCode.heartbeatTimeout) ? 0 : this.#failed + 1
-    }
+      if (!this.live) this.#failed = enough - 1 // a WebSocket next
+    } else if (good || (code !== abnormal && code !== CloseCode.heartbeatTimeout)) this.#failed = this.#content = 0
+    else if (this.#socket !== undefined) this.#failed++
     const retryInMs = Math.max(backoff(this.#attempt, this.#env.random), retryDelay(reason))
     this.#drop(CloseCode.heartbeatTimeout, 'nothing heard')
     this.#attempt++
@@ -262,11 +295,12 @@ export class Connection implements Link {
     this.#env.clearTimeout(this.#retry)
     this.#liveSince = undefined
     this.#renewAt = Infinity
-    const socket = this.#socket
-    this.#socket = undefined
-    if (socket === undefined) return
-    socket.onopen = socket.onmessage = socket.onclose = null
-    socket.close(code, reason) // without effect where it is closed already
+    for (const socket of [this.#socket, this.#trial]) {
+      if (socket === undefined) continue
+      socket.onopen = socket.onmessage = socket.onclose = null
+      socket.close(code, reason) // without effect where it is closed already
+    }
+    this.#socket = this.#trial = undefined
   }
 
   #write(frame: ClientFrame): void {

@@ -7,6 +7,7 @@ import { Stage } from './stage.mjs';
 
 const SECONDS = Number(process.env.ROWFEED_QUERIES_SECONDS ?? 60);
 const LONG = 50; // ms
+const TRACED = 10_000; // events
 
 let stage, browser;
 
@@ -39,9 +40,25 @@ function shows(record) {
 
 const forget = () => Object.assign(window.account, { events: 0, fetches: 0, longTasks: [], frames: [] });
 
+// busiest is how long the longest tasks of the page's main thread computed, in ms, of those that a trace has. A task's
+// own time on a processor does not grow with what else the machine has to do, as the time that passes does.
+function busiest(trace) {
+  const { traceEvents } = JSON.parse(String(trace));
+  const mains = new Set(traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
+    .map(({ pid, tid }) => `${pid}/${tid}`));
+  const tasks = traceEvents.filter(({ name, tdur, pid, tid }) =>
+    name.endsWith('RunTask') && tdur !== undefined && mains.has(`${pid}/${tid}`));
+  assert.ok(tasks.length > TRACED / 10, `a trace of ${tasks.length} tasks`);
+  return tasks.map(({ tdur }) => tdur / 1_000).sort((a, b) => b - a).slice(0, 5);
+}
+
 async function pour(page) {
   stage.pour();
   await page.waitForFunction(() => window.account.events > 2_000); // all that is compiled at first is compiled
+  await browser.startTracing(page, { categories: ['toplevel'] });
+  await page.evaluate(forget);
+  await page.waitForFunction((n) => window.account.events >= n, TRACED);
+  const computed = busiest(await browser.stopTracing());
   await page.evaluate(forget);
   const begin = performance.now();
   await page.waitForFunction((n) => window.account.events >= n, SECONDS * 1_000);
@@ -49,7 +66,7 @@ async function pour(page) {
   const seconds = (performance.now() - begin) / 1_000;
   await page.waitForFunction(shows, await stage.record());
   const frames = account.frames.sort((a, b) => a - b);
-  return { seconds, eventsPerSecond: Math.round(account.events / seconds), fetches: account.fetches,
+  return { computed, seconds, eventsPerSecond: Math.round(account.events / seconds), fetches: account.fetches,
     frameMedian: frames[frames.length >> 1], frame99: frames[Math.floor(frames.length * 0.99)],
     longTasks: account.longTasks.length, longest: Math.max(0, ...account.longTasks) };
 }
@@ -59,7 +76,7 @@ for (const patch of [true, false]) {
     const page = await open(patch);
     const figures = await pour(page);
     t.diagnostic(JSON.stringify(figures));
-    assert.ok(figures.longest <= LONG, `a task took ${figures.longest} ms`);
+    assert.ok(figures.computed[0] <= LONG, `a task computed for ${figures.computed[0]} ms`);
     if (patch) assert.equal(figures.fetches, 0);
     await page.close();
   });

@@ -21,7 +21,7 @@ export class Stage {
     mkdirSync(temporary);
     for (const dir of [stage.scratch, temporary]) chmodSync(dir, 0o755); // the database server is another user
     stage.binary = build('./cmd/rowfeed', stage.scratch);
-    const library = join(stage.scratch, 'client');
+    const library = stage.library = join(stage.scratch, 'client');
     execFileSync(process.execPath, [join(repository, 'client/node_modules/typescript/bin/tsc'), '-p',
       join(repository, 'client/tsconfig.build.json'), '--outDir', library], { stdio: 'inherit' });
     if (page) {
@@ -77,6 +77,13 @@ export class Stage {
   serve() {
     this.#bridge ??= new Bridge(this);
     return this.#bridge.start();
+  }
+
+  // sessions are the connections of a user, as the bridge counts them.
+  async sessions(user) {
+    const answer = await fetch(`http://${this.admin}/admin/sessions?user=${user}`,
+      { headers: { Authorization: `Bearer ${this.operator}` } });
+    return (await answer.json()).sessions.filter(({ ended }) => !ended);
   }
 
   // kill ends the bridge as a power cut would.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,15 +189,23 @@ func (r *Rig) Start(t testing.TB) {
 // Stop ends the bridge as SIGTERM would.
 func (r *Rig) Stop() { r.stop() }
 
-// FreeAddress returns a loopback address that nobody listens on.
+// given are the addresses that FreeAddress has returned: the system may have the same one free again.
+var given sync.Map
+
+// FreeAddress returns a loopback address that nobody listens on, and no other test of this process was given.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		_ = l.Close()
+		if _, taken := given.LoadOrStore(address, true); !taken {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Token signs the claims, with an hour to live unless they have an exp.

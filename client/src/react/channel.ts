@@ -47,7 +47,7 @@ export function useChannel<C extends ChannelName<RegisteredSchema>, R extends Re
     const stop = follow(client, topic as Topic, (event) => used() && latest.current.handler?.(event as never), (following) => {
       patch(following)
       if (following.error) (latest.current.onError ?? report)(following.error)
-    }, { rewind, onResync: (frame) => used() && latest.current.onResync?.(frame) })
+    }, rewind, (frame) => used() && latest.current.onResync?.(frame))
     return { state, stop }
   }
   return useShared(client, topic && `${id} ${rewind} ${canonical(topic as Topic)}`, topic ? subscribing : idle, open)[0]

@@ -1,13 +1,10 @@
-import { useEffect, useMemo } from 'react'
-import type { Topic } from '../frames.js'
-import { canonical } from '../topics.js'
-import { follow, isUnknown } from './follow.js'
-import type { Wire } from './follow.js'
+import { useEffect, useState } from 'react'
+import type { EventFrame, Topic } from '../frames.js'
+import { useChannel } from './channel.js'
+import { isUnknown } from './follow.js'
 import { usePresence } from './presence.js'
 import type { Presence } from './presence.js'
-import { useClient, useConnection } from './provider.js'
-import { cell, useShared } from './share.js'
-import type { Shared } from './share.js'
+import { useConnection } from './provider.js'
 
 /** Somebody else, and the field that they are in. */
 export interface Editor {
@@ -21,24 +18,6 @@ export interface Editors {
   status: Presence['status']
 }
 
-const none: Editors = { editors: [], status: 'idle' }
-const entering: Editors = { editors: [], status: 'entering' }
-
-/** The editors that `user_editing` events tell of, the last word of each. */
-function hear(client: Wire, topic: Topic): Shared<Editors> {
-  const { state, patch } = cell(entering)
-  const stop = follow(client, topic, ({ type, op, data, old }) => {
-    const { user, name, field } = { ...old, ...data } as Editor
-    if (type !== 'user_editing' || user === undefined) return
-    const others = state.get().editors.filter((one) => one.user !== String(user))
-    const stays = field && op !== 'delete' && op !== 'leave'
-    patch({ editors: stays ? [...others, { user: String(user), name, field }] : others })
-  }, ({ status, error }) => patch({
-    status: status === 'subscribing' ? 'entering' : isUnknown(error) ? 'unsupported' : status,
-  }))
-  return { state, stop }
-}
-
 /**
  * Who else edits a document, and which field. `field` is the one that this page is in, null while it is in none. Where
  * the bridge has no presence, the `user_editing` events of `topic` tell it.
@@ -46,19 +25,21 @@ function hear(client: Wire, topic: Topic): Shared<Editors> {
 export function useEditing(
   room: string | null,
   field?: string | null,
-  { topic = { channel: 'presence', resource: room ?? '' } }: { topic?: Topic } = {},
+  { topic = { channel: 'presence', resource: room! } }: { topic?: Topic } = {},
 ): Editors {
-  const client: Wire = useClient()
   const { state } = useConnection()
   const { users, status, update } = usePresence(room, field === undefined ? undefined : { field })
+  const [heard, hear] = useState<Record<string, Editor | undefined>>({})
   const alone = status === 'unsupported'
-  const name = alone ? `editing ${canonical(topic)}` : null
-  const [heard] = useShared(client, name, alone ? entering : none, () => hear(client, topic))
+  const channel = useChannel(alone ? topic : null, ({ type, op, data, old }: EventFrame<any>) => {
+    const { user, name, field } = { ...old, ...data } as Editor
+    const editor = op === 'delete' || op === 'leave' ? undefined : { user: String(user), name, field }
+    if (type === 'user_editing') hear((before) => ({ ...before, [user]: editor }))
+  }, { onError: () => {} })
   useEffect(() => () => update({ field: null }), [update])
-  const me = state.status === 'live' ? state.user : undefined
-  return useMemo(() => {
-    const told = users.flatMap(({ user, name, state }): Editor[] => (state?.field ? [{ user, name, field: String(state.field) }] : []))
-    const editors = (alone ? heard.editors : told).filter(({ user }) => user !== me)
-    return { editors, status: alone ? heard.status : status }
-  }, [users, status, heard, alone, me])
+  const told = alone ? Object.values(heard) : users.map(({ user, name, state }) => ({ user, name, field: state?.field }))
+  return {
+    editors: told.filter((one): one is Editor => !!one?.field && !(state.status === 'live' && one.user === state.user)),
+    status: !alone || isUnknown(channel.error) ? status : channel.status === 'subscribing' ? 'entering' : channel.status,
+  }
 }

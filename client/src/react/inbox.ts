@@ -1,5 +1,5 @@
 import type { EventFrame, Key, NotificationItem } from '../frames.js'
-import { codeOf, follow, whileLive } from './follow.js'
+import { follow, isUnknown, whileLive } from './follow.js'
 import type { Following, Wire } from './follow.js'
 import { cell } from './share.js'
 import type { Shared } from './share.js'
@@ -35,12 +35,10 @@ export interface Inbox extends Shared<InboxState> {
   markRead(ids: readonly Key[] | 'all', own: MarkRead | undefined): Promise<void>
 }
 
-/** The bridge rewinds no farther. */
+/** The bridge rewinds no farther, and may list no more at a time; and how long its count may take, in ms. */
 const farthest = 1_000
-/** The most that is asked of the bridge's own list at a time. */
 const page = 50
-/** How long the bridge may take to count what has just arrived, in ms. */
-const counting = 1_000
+const moment = 1_000
 
 export const loading: InboxState = { notifications: [], unread: 0, hasMore: false, status: 'loading' }
 
@@ -56,20 +54,18 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
   let more = false // on its list
   let heard = 0 // events of this subscription
   let stale = false // what is here is of before a resync
-  let stopped = false
   let status: Following['status'] = 'subscribing'
   let unfollow: (() => void) | undefined
-  let recount: ReturnType<typeof setTimeout> | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
 
-  const unreadHere = (): [string, Notification][] => [...kept].filter(([, { read_at }]) => read_at === null)
-  const nameOf = (resource: string, id: Key): string => (keeps ? String(id) : `${resource}/${id}`)
+  const unread = (): [string, Notification][] => [...kept].filter(([, one]) => one.read_at === null)
 
   function show(): void {
     const newest = [...kept].sort(([, a], [, b]) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0))
     for (const [name] of newest.splice(Math.max(wanted, farthest))) kept.delete(name)
     patch({
-      notifications: newest.map(([, notification]) => notification),
-      unread: keeps ? counted : unreadHere().length,
+      notifications: newest.map(([, one]) => one),
+      unread: keeps ? counted : unread().length,
       hasMore: keeps ? more : heard >= wanted && wanted < farthest,
       status: keeps === undefined || status === 'subscribing' ? 'loading' : keeps || status === 'live' ? 'live' : 'unsupported',
     })
@@ -77,78 +73,76 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
 
   /** Asks the bridge for its list; who it answers that it keeps none lives by the channel's events. */
   async function list(before?: Notification): Promise<void> {
-    clearTimeout(recount)
-    const limit = Math.min(page, before ? wanted - kept.size : wanted)
-    const size = kept.size
+    const { size } = kept
+    const limit = before ? wanted - size : wanted
     try {
-      const from = before && { before: before.id as string }
-      const { items, unread } = await client.request({ type: 'notifications.list', limit, ...from })
-      if (stopped) return
-      if (keeps === false || (stale && !before)) kept.clear()
-      if (!before) stale = false
+      const answer = await client.request({ type: 'notifications.list', limit, ...(before && { before: before.id as string }) })
+      if (!before) fresh()
       keeps = true
-      counted = unread
-      for (const item of items) kept.set(String(item.id), fromItem(item))
-      if (before || kept.size === items.length) more = items.length >= limit
+      counted = answer.unread
+      for (const item of answer.items) put('notifications', item)
+      if (before || kept.size === answer.items.length) more = answer.items.length >= Math.min(limit, page)
     } catch (error) {
-      if (codeOf(error) === undefined || stopped) return // no answer: the next connection asks again
-      keeps ??= false
+      if (isUnknown(error)) keeps ??= false
     }
-    if (unfollow === undefined) begin()
+    if (keeps !== undefined && !unfollow) begin()
     show()
-    const last = state.get().notifications.at(-1)
-    if (keeps && more && kept.size < wanted && kept.size > size) void list(last)
+    if (keeps && more && kept.size < wanted && kept.size > size) void list(state.get().notifications.at(-1))
+  }
+
+  /** Lists again, once for all that gives a reason to. */
+  function listSoon(): void {
+    clearTimeout(timer)
+    timer = setTimeout(list, moment)
   }
 
   function begin(): void {
     unfollow?.()
     heard = 0
-    unfollow = follow(client, { channel }, put, said, {
-      ...(!keeps && { rewind: Math.min(wanted, farthest) }),
-      onResync() {
-        stale = true
-        if (keeps) void list()
-        else begin()
-      },
+    unfollow = follow(client, { channel }, hear, (following) => {
+      ;({ status } = following)
+      if (status === 'live') keeps ? listSoon() : fresh() // the list: for what came before the subscription
+      show()
+    }, keeps ? undefined : Math.min(wanted, farthest), () => {
+      stale = true
+      keeps ? listSoon() : begin()
     })
   }
 
-  function said(following: Following): void {
-    status = following.status
-    if (status === 'live' && keeps) void list() // what came between the list and the subscription
-    if (status === 'live' && !keeps && stale) {
-      kept.clear()
-      stale = false
-    }
-    show()
+  /** What comes now is whole: what is left of before a resync goes. */
+  function fresh(): void {
+    if (stale) kept.clear()
+    stale = false
   }
 
-  function put({ type, resource, resource_id, op, at, data = {}, message, link }: EventFrame<any>): void {
-    const name = nameOf(resource, resource_id)
-    const known = kept.get(name)
-    if (known === undefined && type !== 'notification') return
+  function hear({ type, resource, resource_id, op, at, data = {}, message, link }: EventFrame<any>): void {
+    const known = kept.get(resource + resource_id)
+    if (!known && type !== 'notification') return
     heard++
-    if (op === 'delete' || op === 'leave') kept.delete(name)
+    if (op === 'delete' || op === 'leave') kept.delete(resource + resource_id)
     else if (known ? keeps && op === 'insert' : op === 'update' && data.read_at) return // the list knows better; long read
-    else kept.set(name, { ...fromItem({ id: resource_id as string, message, link, data }), at: known?.at ?? at })
-    if (keeps && !known) {
-      clearTimeout(recount)
-      recount = setTimeout(() => void list(), counting)
-    }
+    else put(resource, { id: resource_id as string, at: known?.at ?? at, message, link, data })
+    if (keeps && !known) listSoon() // for the count
     show()
   }
 
-  function mark(names: readonly [string, Notification][], read_at: string | null): void {
-    for (const [name, notification] of names) if (kept.has(name)) kept.set(name, { ...notification, read_at })
+  function put(resource: string, { id, at = '', data = {}, ...item }: Loose<NotificationItem>): void {
+    const { message, link, read_at = null } = data as Partial<Notification>
+    const known = { id, at, message: item.message ?? message, link: item.link ?? link, read_at: item.read_at ?? read_at, data }
+    kept.set(resource + id, known)
+  }
+
+  function mark(chosen: [string, Notification][]): void {
+    const read_at = new Date().toISOString()
+    for (const [name, one] of chosen) kept.set(name, { ...one, read_at })
   }
 
   const ends = [
     whileLive(client, () => void list(), () => {}),
-    client.listen('notification_count', ({ unread }) => {
-      clearTimeout(recount)
-      counted = unread
-      if (unread === 0) mark(unreadHere(), new Date().toISOString())
-      else if (keeps && unreadHere().length !== unread) void list() // which of them were read
+    client.listen('notification_count', (count) => {
+      counted = count.unread
+      if (!counted) mark(unread())
+      else if (unread().length !== counted) listSoon() // which of them were read
       show()
     }),
   ]
@@ -162,44 +156,29 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
     },
     async markRead(ids, own) {
       if (!keeps && !own) throw new Error('markRead: this bridge keeps no notifications: give useNotifications a `markRead`')
-      const chosen = unreadHere().filter(([, { id }]) => ids === 'all' || ids.map(String).includes(String(id)))
+      const chosen = unread().filter(([, { id }]) => ids === 'all' || ids.map(String).includes(String(id)))
       const before = counted
-      mark(chosen, new Date().toISOString())
+      mark(chosen)
       counted = ids === 'all' ? 0 : Math.max(0, counted - chosen.length)
       show()
       try {
-        if (keeps) counted = (await client.request({ type: 'notifications.read', ...toRead(ids) })).unread
+        const which = ids === 'all' ? { all: true as const } : { ids: ids as string[] }
+        if (keeps) counted = (await client.request({ type: 'notifications.read', ...which })).unread
         else await own!(ids)
       } catch (error) {
         counted = before
-        mark(chosen, null)
+        for (const [name, one] of chosen) kept.set(name, one)
         throw error
       } finally {
         show()
       }
     },
     stop() {
-      stopped = true
-      clearTimeout(recount)
+      clearTimeout(timer)
       unfollow?.()
+      unfollow = () => {} // an answer that is still to come begins nothing
       for (const end of ends) end()
     },
-  }
-}
-
-function toRead(ids: readonly Key[] | 'all'): { all: true } | { ids: string[] } {
-  return ids === 'all' ? { all: true } : { ids: ids as string[] }
-}
-
-function fromItem({ id, at = '', data = {}, ...item }: Loose<NotificationItem>): Notification {
-  const { message, link, read_at } = data as { message?: string; link?: string; read_at?: string | null }
-  return {
-    id,
-    at,
-    message: item.message ?? message,
-    link: item.link ?? link,
-    read_at: item.read_at ?? read_at ?? null,
-    data,
   }
 }
 

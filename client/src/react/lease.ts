@@ -1,6 +1,6 @@
 import { useCallback } from 'react'
 import type { Key } from '../frames.js'
-import { codeOf, isUnknown, whileLive } from './follow.js'
+import { isUnknown, whileLive } from './follow.js'
 import type { Wire } from './follow.js'
 import { useClient } from './provider.js'
 import { cell, useShared } from './share.js'
@@ -10,11 +10,11 @@ import type { Shared } from './share.js'
 export interface LeaseState {
   /** `lost`: it was held and has run out, or was taken; `unsupported`: this bridge has no leases. */
   status: 'idle' | 'held' | 'held-by-other' | 'lost' | 'unsupported'
-  holder: { user: string; name?: string | undefined } | undefined
+  holder?: { user: string; name?: string | undefined } | undefined
   /** Grows with each holder: give it along with what you write, so that the database can refuse who was too late. */
-  fence: number | undefined
+  fence?: number | undefined
   /** Why the bridge refused, where somebody else's lease is not the reason. */
-  error: Error | undefined
+  error?: Error | undefined
 }
 
 interface Lease extends Shared<LeaseState> {
@@ -22,87 +22,77 @@ interface Lease extends Shared<LeaseState> {
   release(): void
 }
 
-const idle: LeaseState = { status: 'idle', holder: undefined, fence: undefined, error: undefined }
+const idle: LeaseState = { status: 'idle' }
 
-function lease(client: Wire, resource: string, key: Key, ttl: number): Lease {
-  const { state, patch } = cell(idle)
-  let wanted = false
+function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease {
+  const { state } = cell(idle)
   let until = 0 // when what is held runs out, counted from before it was asked for
+  let turn = 0 // a new one voids what is still being asked
   let asking: Promise<boolean> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
-  const wait = (run: () => void, ms: number): void => {
-    clearTimeout(timer)
-    timer = setTimeout(run, ms)
-  }
-  const held = (): boolean => state.get().status === 'held'
   const isLive = (): boolean => client.state.get().status === 'live'
-  const end = (status: LeaseState['status'], error?: Error): void => {
+
+  function become(next: LeaseState, run?: () => void, ms?: number): void {
+    turn++
     clearTimeout(timer)
-    wanted = false
-    patch({ ...idle, status, error })
+    if (run) timer = setTimeout(run, ms)
+    state.set(next)
   }
-  const drop = (): void => {
+
+  function drop(): void {
     if (isLive()) client.request({ type: 'lease.release', resource, key }).catch(() => {}) // else it runs out
   }
 
   async function ask(type: 'lease.acquire' | 'lease.renew'): Promise<boolean> {
+    const mine = ++turn
     const asked = Date.now()
     try {
-      const request = client.request({ type, resource, key, ttl_ms: ttl })
-      const { granted, fence, expires_in_ms = ttl, user, name } = await request
-      if (!wanted) { // released meanwhile
-        if (granted) drop()
+      const { granted, fence, expires_in_ms = ttl_ms, user, name } = await client.request({ type, resource, key, ttl_ms })
+      if (mine !== turn) {
+        if (granted && state.get().status !== 'held') drop() // released meanwhile
         return false
       }
-      if (!granted) {
-        end('held-by-other')
-        patch({ holder: user === undefined ? undefined : { user, name } })
-        wait(() => end('idle'), expires_in_ms)
-        return false
-      }
-      until = asked + expires_in_ms
-      patch({ ...idle, status: 'held', fence: fence ?? state.get().fence })
-      wait(renew, expires_in_ms / 2)
-      return true
-    } catch (error) {
-      failed(error as Error, type)
+      if (granted) {
+        until = asked + expires_in_ms
+        become({ status: 'held', fence: fence ?? state.get().fence }, renew, expires_in_ms / 2)
+      } else become({ status: 'held-by-other', holder: { user: user!, name } }, () => become(idle), expires_in_ms)
+      return granted
+    } catch (cause) {
+      const error = cause as Error & { code?: string }
+      if (mine !== turn) return false
+      if (isUnknown(error)) become({ status: 'unsupported', error })
+      else if (error.code === 'lease_lost') become({ status: 'lost', error })
+      else if (type === 'lease.acquire') become({ status: 'idle', error })
+      else waitFor()
       return false
     }
   }
 
-  function failed(error: Error, type: string): void {
-    const code = codeOf(error)
-    if (isUnknown(error)) end('unsupported', error)
-    else if (code === 'lease_lost') end('lost', error)
-    else if (type === 'lease.acquire') end('idle', error)
-    else renewLater()
-  }
-
   /** While there is no connection it may run out; what brings the connection back renews it. */
-  function renewLater(): void {
-    if (held()) wait(() => end('lost'), until - Date.now())
+  function waitFor(): void {
+    if (state.get().status === 'held') become(state.get(), renew, until - Date.now())
   }
 
   function renew(): void {
-    if (!held()) return
-    if (Date.now() >= until) end('lost')
+    if (state.get().status !== 'held') return
+    if (Date.now() >= until) become({ status: 'lost' })
     else if (isLive()) void ask('lease.renew')
-    else renewLater()
+    else waitFor()
   }
 
-  const quiet = whileLive(client, renew, renewLater)
-  const release = (): void => {
-    const was = held()
-    end('idle')
-    if (was) drop()
+  function release(): void {
+    const { status } = state.get()
+    become(idle)
+    asking = undefined
+    if (status === 'held') drop()
   }
+
+  const quiet = whileLive(client, renew, waitFor)
   return {
     state,
     release,
     async acquire() {
-      if (held()) return true
-      wanted = true
-      return (asking ??= ask('lease.acquire').finally(() => (asking = undefined)))
+      return state.get().status === 'held' || (asking ??= ask('lease.acquire').finally(() => (asking = undefined)))
     },
     stop() {
       quiet()
@@ -124,6 +114,6 @@ export function useLease(
   const name = key === null ? null : `lease ${JSON.stringify([resource, key, ttl])}`
   const [state, act] = useShared(client, name, idle, () => lease(client, resource, key!, ttl))
   const acquire = useCallback(async () => (await act((shared) => shared.acquire())) ?? false, [act])
-  const release = useCallback(() => void act((shared) => shared.release()), [act])
+  const release = useCallback(() => act((shared) => shared.release()), [act])
   return { ...state, acquire, release }
 }

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useState } from 'react'
+import { useCallback, useEffect, useState } from 'react'
 import type { Key } from '../frames.js'
 import type { Wire } from './follow.js'
 import { loading, openInbox } from './inbox.js'
@@ -39,15 +39,12 @@ export function useNotifications(options: NotificationsOptions = {}): Notificati
     [act, latest],
   )
   const loadMore = useCallback(() => setExtra((more) => more + limit), [limit])
-  const { notifications } = state
-  return useMemo(
-    () => ({
-      ...state,
-      notifications: notifications.slice(0, shown),
-      hasMore: state.hasMore || notifications.length > shown,
-      markRead,
-      loadMore,
-    }),
-    [state, notifications, shown, markRead, loadMore],
-  )
+  const { notifications, hasMore } = state
+  return {
+    ...state,
+    notifications: notifications.slice(0, shown),
+    hasMore: hasMore || notifications.length > shown,
+    markRead,
+    loadMore,
+  }
 }

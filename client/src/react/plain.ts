@@ -34,7 +34,6 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
   let waiting = false
   let early: MessageEvent[] | undefined // what came while nobody listened
   let again = false // and is being said again
-  let gone = false // the network has been away
 
   async function dial(): Promise<void> {
     const mine = ++turn
@@ -43,11 +42,13 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
     try {
       const token = await getToken?.()
       if (mine !== turn) return
-      const protocols = token === undefined ? [] : ['rowfeed.plain', `bearer.${token}`]
-      listen(new WebSocket(address(url, cursor), protocols), mine)
+      const full = new URL(url, location.href)
+      full.protocol = full.protocol.replace('http', 'ws')
+      if (cursor !== undefined) full.searchParams.set('cursor', cursor)
+      listen(new WebSocket(full, token === undefined ? [] : ['rowfeed.plain', `bearer.${token}`]), mine)
     } catch (error) { // no token, or no address; the next attempt may have a better one
       report(error)
-      if (mine === turn) retry('')
+      if (mine === turn) lost('')
     }
   }
 
@@ -70,17 +71,18 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       if (mine !== turn) return
       if (Date.now() - since >= stable) attempt = 0
       if (code === CloseCode.grantsChanged || code === CloseCode.resync) cursor = undefined
-      clearTimeout(timer)
-      patch({ isConnected: false })
-      if (!isTerminal(code)) retry(reason)
+      lost(reason, isTerminal(code))
     })
     timer = setTimeout(() => socket.close(), patience)
     patch({ socket })
   }
 
-  function retry(reason: string): void {
-    waiting = true
-    timer = setTimeout(() => void dial(), Math.max(backoff(attempt++, Math.random), retryDelay(reason)))
+  function lost(reason: string, forGood = false): void {
+    turn++
+    clearTimeout(timer)
+    waiting = !forGood
+    if (waiting) timer = setTimeout(dial, Math.max(backoff(attempt++, Math.random), retryDelay(reason)))
+    patch({ isConnected: false })
   }
 
   /** Whether the page has had this event. What is none of the bridge's events passes. */
@@ -96,13 +98,10 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
   }
 
   const sleep = defaultEnvironment().onWake((offline) => {
-    const { socket, isConnected } = state.get()
-    if (offline) gone = true
-    else if (waiting || (gone && isConnected)) { // a socket of the network of before may be dead without knowing
-      gone = false
-      patch({ isConnected: false })
-      void dial()
-      socket?.close()
+    if (!offline) waiting && void dial()
+    else if (state.get().isConnected) { // it may be dead without knowing
+      state.get().socket?.close()
+      lost('')
     }
   })
   void dial()
@@ -123,11 +122,4 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       state.get().socket?.close()
     },
   }
-}
-
-function address(url: string, cursor: string | undefined): URL {
-  const full = new URL(url, location.href)
-  full.protocol = full.protocol.replace('http', 'ws')
-  if (cursor !== undefined) full.searchParams.set('cursor', cursor)
-  return full
 }

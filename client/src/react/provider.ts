@@ -1,4 +1,4 @@
-import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
+import { createContext, createElement, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react'
 import type { ReactElement, ReactNode } from 'react'
 import { createClient } from '../client.js'
 import type { Client, ClientOptions } from '../client.js'
@@ -14,22 +14,17 @@ export type RowfeedProviderProps = { children?: ReactNode } & (
 
 /** Gives its client to the hooks below it. Options are read once: with another `key` there is another client. */
 export function RowfeedProvider({ client, options, children }: RowfeedProviderProps): ReactElement {
-  const [own] = useState(() => (options === undefined ? undefined : keep(createClient(options))))
-  useEffect(() => own?.mount(), [own])
-  return createElement(Context.Provider, { value: client ?? own?.client ?? null }, children)
-}
-
-/** Connects a client while it is mounted. It closes a tick late, when StrictMode's second mount is over. */
-function keep(client: Client<any>): { client: Client<any>; mount: () => () => void } {
-  let ending: ReturnType<typeof setTimeout> | undefined
-  const mount = (): (() => void) => {
-    clearTimeout(ending)
-    client.connect()
+  const [own] = useState(() => options && createClient(options))
+  const ending = useRef<ReturnType<typeof setTimeout>>(undefined)
+  useEffect(() => {
+    if (!own) return
+    clearTimeout(ending.current)
+    own.connect()
     return () => {
-      ending = setTimeout(() => client.close())
+      ending.current = setTimeout(own.close) // when StrictMode's second mount is over
     }
-  }
-  return { client, mount }
+  }, [own])
+  return createElement(Context.Provider, { value: client ?? own ?? null }, children)
 }
 
 /** The client of the nearest `<RowfeedProvider>`. */
@@ -46,5 +41,5 @@ const idleOnServer = (): ConnectionState => idle
 export function useConnection(): { state: ConnectionState; isLive: boolean } {
   const { state } = useClient()
   const value = useSyncExternalStore(state.subscribe, state.get, idleOnServer)
-  return useMemo(() => ({ state: value, isLive: value.status === 'live' }), [value])
+  return { state: value, isLive: value.status === 'live' }
 }

@@ -11,7 +11,7 @@ export interface Shared<T> {
 interface Use {
   readonly shared: Shared<unknown>
   users: number
-  ending: ReturnType<typeof setTimeout> | undefined
+  ending?: ReturnType<typeof setTimeout>
 }
 
 const running = new WeakMap<object, Map<string, Use>>()
@@ -30,7 +30,7 @@ export function cell<T extends object>(initial: T): { state: Store<T>; patch: (p
 export type Make<S> = (used: () => boolean) => S
 
 function start<S extends Shared<unknown>>(make: Make<S>): Use {
-  const use = { users: 0, ending: undefined } as Omit<Use, 'shared'>
+  const use = { users: 0 } as Omit<Use, 'shared'>
   return Object.assign(use, { shared: make(() => use.users > 0) })
 }
 

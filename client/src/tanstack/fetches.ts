@@ -12,150 +12,145 @@ interface Track {
   spread: number
   timer: ReturnType<typeof setTimeout> | undefined
   /** What a fetch under way may not know of, to be put into what it brings. */
-  late: ((query: QueryLike) => void)[]
+  late: (() => void)[]
 }
 
-/** How long after its own writing a page counts as the one who wrote. */
+export interface Fetches {
+  /** The clock: each event, and each `resync`, has a new one. */
+  tick(): number
+  /** The clock from which on a query may lack events. */
+  held(query: QueryLike): number
+  /** Has a query fetched, unless it holds what was there at `clock`; up to `spread` ms later. */
+  need(query: QueryLike, clock: number, spread: number): void
+  /** Runs once the fetch under way has brought what it brings. */
+  after(query: QueryLike, run: () => void): void
+  /** Whether a query shows an optimistic update, or may. */
+  mutating(query: QueryLike): boolean
+  stop(): void
+}
+
+/** How long after its own writing a page counts as the one who wrote, in ms. */
 const ownFor = 3_000
 
+/** Whether a fetch is under way that may be older than what is heard now. */
+export function busy(query: QueryLike): boolean {
+  return query.state.fetchStatus !== 'idle'
+}
+
 /**
- * When queries are fetched. It counts: each event has a clock, and a query that an event concerns needs a fetch that began
- * after it. One fetch of a query is under way at a time, and is never cut short: under a steady stream none would end.
+ * When queries are fetched. It counts: each event has a clock, and a query that an event concerns needs a fetch that
+ * began after it. One fetch of a query is under way at a time, and is never cut short: under a steady stream none would
+ * end.
+ * `vouched` says of a query whether events tell when it is outdated: what is not is left marked as stale.
  */
-export class Fetches {
-  clock = 0
-  readonly #client: QueryClientLike
-  readonly #interval: number
-  readonly #vouched: (query: QueryLike) => boolean
-  readonly #tracks = new Map<QueryLike, Track>()
-  readonly #waiting = new Set<QueryLike>() // for the page to be visible, or for a mutation
-  readonly #stops: (() => void)[]
-  #wrote = -Infinity
+export function createFetches(
+  client: QueryClientLike,
+  interval: number,
+  vouched: (query: QueryLike) => boolean,
+): Fetches {
+  const tracks = new Map<QueryLike, Track>()
+  const waiting = new Set<QueryLike>() // for the page to be visible, or for a mutation
+  const mutations = client.getMutationCache()
+  const page = globalThis.document as Document | undefined
+  let clock = 0
+  let wrote = -Infinity
 
-  /** `vouched` says of a query whether events tell when it is outdated: what is not is left marked as stale. */
-  constructor(client: QueryClientLike, interval: number, vouched: (query: QueryLike) => boolean) {
-    this.#client = client
-    this.#interval = interval
-    this.#vouched = vouched
-    const page = globalThis.document as Document | undefined
-    const wake = (): void => this.#wake()
-    page?.addEventListener('visibilitychange', wake)
-    this.#stops = [
-      () => page?.removeEventListener('visibilitychange', wake),
-      client.getQueryCache().subscribe((event) => this.#seen(event)),
-      client.getMutationCache().subscribe(({ type, mutation }) => {
-        if (type !== 'updated' || !/success|error/.test(mutation!.state.status)) return
-        this.#wrote = Date.now()
-        wake()
-      }),
-    ]
-  }
-
-  stop(): void {
-    this.#stops.forEach((stop) => stop())
-    for (const { timer } of this.#tracks.values()) clearTimeout(timer)
-    this.#tracks.clear()
-    this.#waiting.clear()
-  }
-
-  /** The clock from which on a query may lack events. */
-  held(query: QueryLike): number {
-    return this.#track(query).held
-  }
-
-  /** Has a query fetched, unless it holds what was there at `clock`; up to `spread` ms later. */
-  need(query: QueryLike, clock: number, spread: number): void {
-    const track = this.#track(query)
-    if (clock <= track.held) return
-    track.need = Math.max(track.need, clock)
-    track.spread = spread
-    query.invalidate()
-    this.#arm(query, track)
-  }
-
-  /** Whether a fetch is under way that may be older than what is heard now. */
-  busy(query: QueryLike): boolean {
-    return query.state.fetchStatus !== 'idle'
-  }
-
-  /** Runs once the fetch under way has brought what it brings. */
-  after(query: QueryLike, run: (query: QueryLike) => void): void {
-    this.#track(query).late.push(run)
-  }
-
-  /** Whether a query shows an optimistic update, or may. */
-  mutating({ queryKey }: QueryLike): boolean {
-    return this.#client
-      .getMutationCache()
-      .getAll()
-      .some(({ state, options: { mutationKey, onMutate } }) =>
-        state.status === 'pending' && (onMutate || (mutationKey && startsWith(queryKey, mutationKey.slice(0, 1)))))
-  }
-
-  #track(query: QueryLike): Track {
-    let track = this.#tracks.get(query)
-    if (track === undefined) {
+  function trackOf(query: QueryLike): Track {
+    let track = tracks.get(query)
+    if (!track) {
       track = { began: -1, held: -1, need: -1, last: -Infinity, spread: 0, timer: undefined, late: [] }
-      this.#tracks.set(query, track)
+      tracks.set(query, track)
     }
     return track
   }
 
-  #arm(query: QueryLike, track: Track): void {
-    const own = Date.now() - this.#wrote < ownFor && track.last <= this.#wrote
-    if (track.need <= track.held || this.busy(query) || (track.timer !== undefined && !own)) return
+  function arm(query: QueryLike, track: Track): void {
+    const now = Date.now()
+    const own = now - wrote < ownFor && track.last <= wrote
+    if (track.need <= track.held || busy(query) || (track.timer && !own)) return
     clearTimeout(track.timer)
-    const wait = Math.max(Math.random() * track.spread, track.last + this.#interval - Date.now())
-    track.timer = setTimeout(() => this.#run(query, track), own ? 0 : wait)
+    const wait = Math.max(Math.random() * track.spread, track.last + interval - now)
+    track.timer = setTimeout(run, own ? 0 : wait, query)
   }
 
-  #run(query: QueryLike, track: Track): void {
+  function run(query: QueryLike): void {
+    const track = trackOf(query)
     track.timer = undefined
-    if (track.need <= track.held || this.busy(query) || !query.isActive() || query.isStatic?.()) return
-    if (globalThis.document?.visibilityState === 'hidden' || this.mutating(query)) this.#waiting.add(query)
+    if (track.need <= track.held || busy(query) || !query.isActive() || query.isStatic?.()) return
+    if (page?.visibilityState === 'hidden' || mutating(query)) waiting.add(query)
     else query.fetch(undefined, { cancelRefetch: false }).catch(() => {}) // the query has the error
   }
 
-  #wake(): void {
-    for (const query of [...this.#waiting]) {
-      this.#waiting.delete(query)
-      this.#run(query, this.#track(query))
-    }
+  function wake(): void {
+    const queries = [...waiting]
+    waiting.clear()
+    queries.forEach(run)
   }
 
-  #seen({ type, query, action }: CacheEvent): void {
-    if (type === 'removed') return this.#forget(query)
+  function mutating({ queryKey }: QueryLike): boolean {
+    return mutations.getAll().some(({ state, options: { mutationKey, onMutate } }) =>
+      state.status === 'pending' && (onMutate || (mutationKey && startsWith(queryKey, mutationKey.slice(0, 1)))))
+  }
+
+  function seen({ type, query, action }: CacheEvent): void {
+    if (type === 'removed') forget(query)
     if (type !== 'updated') return
-    const track = this.#track(query)
-    switch (action?.type) {
-      case 'fetch':
-        track.began = this.clock
-        track.last = Date.now()
-        return
-      case 'success':
-        if (!action.manual) this.#brought(query, track)
-        // Data clears the mark; whoever mounts the query before it is fetched has to see it.
-        if (!query.state.isInvalidated && (track.need > track.held || !this.#vouched(query))) query.invalidate()
-        return this.#arm(query, track)
-      case 'error': // it stays stale, and TanStack's rules apply; an event heard meanwhile is news
-        track.late = []
-        return track.need > track.began ? this.#arm(query, track) : undefined
-      case 'setState': // a fetch was cancelled, perhaps
-        return this.#arm(query, track)
+    const track = trackOf(query)
+    const what = action!.type
+    if (what === 'fetch') {
+      track.began = clock
+      track.last = Date.now()
+    } else if (what === 'success') {
+      if (!action!.manual) brought(query, track)
+      // Data clears the mark; whoever mounts the query before it is fetched has to see it.
+      if (!query.state.isInvalidated && (track.need > track.held || !vouched(query))) query.invalidate()
+      arm(query, track)
+    } else if (what === 'setState' || (what === 'error' && track.need > track.began)) {
+      arm(query, track) // cancelled, perhaps; or there is news. Another error stays, and TanStack's rules apply
     }
   }
 
-  #brought(query: QueryLike, track: Track): void {
+  function brought({ state }: QueryLike, track: Track): void {
     // One more page of an infinite query makes the others no newer.
-    if (!(query.state.fetchMeta as { fetchMore?: unknown } | null)?.fetchMore) track.held = track.began
+    if (!state.fetchMeta?.fetchMore) track.held = track.began
     const { late } = track
     track.late = []
-    late.forEach((run) => run(query))
+    late.forEach((put) => put())
   }
 
-  #forget(query: QueryLike): void {
-    clearTimeout(this.#tracks.get(query)?.timer)
-    this.#tracks.delete(query)
-    this.#waiting.delete(query)
+  function forget(query: QueryLike): void {
+    clearTimeout(tracks.get(query)?.timer)
+    tracks.delete(query)
+    waiting.delete(query)
+  }
+
+  page?.addEventListener('visibilitychange', wake)
+  const stops = [
+    client.getQueryCache().subscribe(seen),
+    mutations.subscribe(({ type, mutation }) => {
+      if (type !== 'updated' || !/succ|err/.test(mutation!.state.status)) return
+      wrote = Date.now()
+      wake()
+    }),
+  ]
+
+  return {
+    tick: () => ++clock,
+    held: (query) => trackOf(query).held,
+    need(query, at, spread) {
+      const track = trackOf(query)
+      if (at <= track.held) return
+      track.need = Math.max(track.need, at)
+      track.spread = spread
+      query.invalidate()
+      arm(query, track)
+    },
+    after: (query, put) => void trackOf(query).late.push(put),
+    mutating,
+    stop() {
+      page?.removeEventListener('visibilitychange', wake)
+      for (const stop of stops) stop()
+      for (const query of [...tracks.keys()]) forget(query)
+    },
   }
 }

@@ -3,14 +3,8 @@ import { keyText } from '../match.js'
 import type { QueryKey } from './queryclient.js'
 import type { Rule } from './rules.js'
 
-/** An event, and the clock when it was heard. */
-export interface Heard {
-  event: EventFrame
-  clock: number
-}
-
 /** Events of one resource by the text of the row's key, each row's in their order. */
-export type Rows = Map<string, Heard[]>
+export type Rows = Map<string, EventFrame[]>
 
 /** Where a query stands to some rows: a list of them (no `row`), the one row, or (not `exact`) something under it. */
 export interface Place {
@@ -33,7 +27,7 @@ function covers(whole: any, part: any): boolean {
 /** Finds out of a query's key which of the rows, if any, it is concerned with. */
 export function placer(rule: Rule, rows: Rows): (key: QueryKey) => Place | undefined {
   const { queryKey, isList, detailKey } = rule
-  const sample = [...rows.values()][0]![0]!.event.resource_id
+  const sample = [...rows.values()][0]![0]!.resource_id
   const kind = keyText(sample)
   const stems = stemsOf(rule, sample)
   const length = detailKey?.(sample).length
@@ -49,7 +43,7 @@ export function placer(rule: Rule, rows: Rows): (key: QueryKey) => Place | undef
     }
     if (detailKey && !stems.length) {
       for (const [row, [first]] of rows) {
-        const detail = detailKey(first!.event.resource_id)
+        const detail = detailKey(first!.resource_id)
         if (startsWith(key, detail)) return { row, exact: key.length === detail.length }
       }
     }
@@ -70,12 +64,12 @@ function textOf(part: unknown): string | undefined {
   return typeof part === 'string' || typeof part === 'number' || Array.isArray(part) ? keyText(part as Key) : undefined
 }
 
-/** Whether a part of a key looks like an id as this one does: both numbers, both UUIDs, both SKU-0017, but not a word. */
+/** Whether a part of a key looks like an id as this one does: both numbers, both UUIDs, both SKU-0017; never a word. */
 function alike(a: string, b: string): boolean {
   const shape = (text: string): string => text.replace(/\d+/g, '0').replace(/[a-z]+/gi, 'a')
   return /\d/.test(a) && (shape(a) === shape(b) || (a.length === b.length && a.length > 19))
 }
 
-export function isObject(value: unknown): value is Record<string, unknown> {
+function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }

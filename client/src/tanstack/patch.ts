@@ -1,73 +1,65 @@
 import type { EventFrame, Key } from '../frames.js'
-import { keyText } from '../match.js'
-import { isObject } from './keys.js'
-import type { Heard, Place, Rows } from './keys.js'
 import type { Rule } from './rules.js'
 
 type Fields = Record<string, unknown>
 
+/** What a query holds after some events. */
 export interface Patched {
   data: unknown
-  /** Some event could not be put in, or says more than can be put in: the query has to be fetched. */
-  fetch: boolean
+  /** An event that can't be put in: the query has to be fetched. */
+  missed: boolean
 }
 
-/** Puts the events heard after `since` into what a query holds. */
-export function patchData(data: unknown, { row, exact }: Place, rule: Rule, rows: Rows, since: number): Patched {
-  const patched: Patched = { data, fetch: row !== undefined && !exact }
-  const listed = row === undefined
-  for (const { event, clock } of row === undefined ? [...rows.values()].flat() : rows.get(row)!) {
-    if (clock > since && (event.op !== 'update' || (listed && decides(event, rule)))) patched.fetch = true
+/** Puts the updates among events into a row. */
+export function patchRow(data: unknown, rule: Rule, events: EventFrame[]): Patched {
+  let missed = false
+  for (const event of events) {
+    if (event.op !== 'update') continue
+    const next = isObject(data) ? step(data, rule, event) : undefined
+    if (next) data = next
+    else missed = true
   }
-  const put = (fields: Fields, heard: Heard[]): Fields => {
-    for (const { event, clock } of heard) {
-      if (clock <= since || event.op !== 'update') continue
-      const next = step(fields, rule, event)
-      if (next === undefined) patched.fetch = true
-      fields = next ?? fields
-    }
-    return fields
-  }
-  if (listed) {
-    patched.data = walk(data, (fields) => {
-      const id = idOf(fields, rule)
-      const heard = id !== undefined && rows.get(id)
-      return heard ? put(fields, heard) : id === undefined ? undefined : fields
-    })
-  } else if (exact && isObject(data)) {
-    patched.data = put(data, rows.get(row)!)
-  }
-  return patched
+  return { data, missed }
 }
 
-/** Whether a change may move rows into a list, out of it or within it. */
-function decides({ old = {} }: EventFrame, { listColumns }: Rule): boolean {
-  return !listColumns || Object.keys(old).some((name) => listColumns.includes(name))
+/** Puts updates into the rows of a list; `find` gives those of a row, by its key. */
+export function patchList(data: unknown, rule: Rule, find: (id: Key) => EventFrame[] | undefined): Patched {
+  let missed = false
+  const patched = walk(data, (fields) => {
+    const id = idOf(fields, rule)
+    if (id === undefined) return undefined
+    const row = patchRow(fields, rule, find(id) ?? [])
+    missed ||= row.missed
+    return row.data
+  })
+  return { data: patched, missed }
 }
 
 /**
- * Replaces the rows in arrays, in objects that hold arrays ({results: []}) and in pages of either. What is below a row is
- * not looked at: it is of another resource.
+ * Replaces the rows in arrays, in objects that hold arrays ({results: []}) and in pages of either. What is below a row
+ * is not looked at: it is of another resource.
  */
-function walk(value: unknown, replace: (fields: Fields) => Fields | undefined): unknown {
+function walk(value: unknown, replace: (fields: Fields) => unknown): unknown {
   if (!isObject(value)) return value
-  if (!Array.isArray(value)) {
-    const row = replace(value)
-    if (row !== undefined) return row
-  }
+  const list = Array.isArray(value)
+  const row = list ? undefined : replace(value)
+  if (row) return row
   let copy: any
   for (const name of Object.keys(value)) {
     const before = value[name]
-    if (!Array.isArray(value) && !Array.isArray(before)) continue
-    const after = walk(before, replace)
-    if (after !== before) (copy ??= Array.isArray(value) ? [...value] : { ...value })[name] = after
+    const after = list || Array.isArray(before) ? walk(before, replace) : before
+    if (after !== before) (copy ??= list ? [...value] : { ...value })[name] = after
   }
   return copy ?? value
 }
 
-function idOf(fields: Fields, { id = 'id' }: Rule): string | undefined {
-  const columns = typeof id === 'string' ? fields[id] : id.map((name) => fields[name])
-  return columns == null || (Array.isArray(columns) && columns.includes(undefined)) ? undefined : keyText(columns as Key)
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null
+}
+
+function idOf(fields: Fields, { id = 'id' }: Rule): Key | undefined {
+  const key = typeof id === 'string' ? fields[id] : id.map((name) => fields[name])
+  return key == null || (Array.isArray(key) && key.includes(undefined)) ? undefined : (key as Key)
 }
 
 /** The row after an update; undefined where that can't be told. */

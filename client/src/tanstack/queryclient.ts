@@ -29,7 +29,7 @@ export interface QueryLike {
     readonly dataUpdatedAt: number
     readonly fetchStatus: string
     readonly isInvalidated: boolean
-    readonly fetchMeta?: unknown
+    readonly fetchMeta?: { fetchMore?: unknown } | null
   }
   isActive(): boolean
   isStatic?(): boolean

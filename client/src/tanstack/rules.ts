@@ -28,13 +28,13 @@ export interface QueryRule<Event = EventFrame> {
    */
   patch?: true | Patch<Event>
   /**
-   * What tells which of two states of a row is the newer: a column that rows and events have, or a function of either. A
-   * number that grows with each change is best; times that do are read by the millisecond.
+   * What tells which of two states of a row is the newer: a column that rows and events have, or a function of either.
+   * A number that grows with each change is best; times that do are read by the millisecond.
    */
   version?: string | ((row: object) => unknown)
   /**
-   * The columns that say which rows a list has, and in which order: lists are fetched after a change of one of these, and
-   * only patched after another. With none they are never fetched for an update; where left out, for every one.
+   * The columns that say which rows a list has, and in which order: lists are fetched after a change of one of these,
+   * and only patched after another. With none they are never fetched for an update; where left out, for every one.
    */
   listColumns?: readonly (keyof DataOf<Event> & string)[]
 }
@@ -51,7 +51,7 @@ export interface SyncOptions<S = AnySchema> {
   map?: { [R in AnyResource<S>]?: QueryRule<ResourceEvent<S, R>> | readonly QueryRule<ResourceEvent<S, R>>[] }
   /**
    * A fetch waits a random time up to so many milliseconds, so that all who heard an event don't fetch in the same
-   * instant; by channel, where it has very many subscribers. 250 where left out. Who has just written waits for nothing.
+   * instant; by channel, where it has very many subscribers. 250 where left out. Who has just written does not wait.
    */
   jitter?: number | { [C in ChannelName<S>]?: number }
   /** A query is fetched at most once in so many milliseconds, however fast events come. 1,000 where left out. */

@@ -2,38 +2,39 @@ import type { Client } from '../client.js'
 import type { EventFrame, ResyncFrame, Topic } from '../frames.js'
 import { keyText } from '../match.js'
 import type { RegisteredSchema } from '../schema.js'
-import { Fetches } from './fetches.js'
+import { busy, createFetches } from './fetches.js'
 import { placer, startsWith, stemsOf } from './keys.js'
 import type { Place, Rows } from './keys.js'
-import { patchData } from './patch.js'
 import type { QueryClientLike, QueryLike } from './queryclient.js'
 import type { Rule, SyncOptions } from './rules.js'
-
-/** The rules of a resource, of which what was left out is as usual. */
-function rules(resource: string, given: object): Rule[] {
-  return [given].flat().map((rule) => ({ queryKey: [resource], ...rule }))
-}
 
 /** Events are collected for so long, in ms, or until there are so many. */
 const window = 50
 const most = 500
 
 /**
- * Keeps the queries of a TanStack QueryClient as the database is: an event has those queries fetched, or patched, that it
- * concerns. Returns how to stop. The README has the rules.
+ * Keeps the queries of a TanStack QueryClient as the database is: an event has those queries fetched, or patched, that
+ * it concerns. Returns how to stop. The README has the rules.
  */
 export function syncQueries<S = RegisteredSchema>(
   client: Client<S>,
   queryClient: QueryClientLike,
-  options: SyncOptions<NoInfer<S>> = {},
+  { channels = client.channels, map = {}, jitter = 250, interval = 1_000 }: SyncOptions<NoInfer<S>> = {},
 ): () => void {
   const cache = queryClient.getQueryCache()
-  const rulesOf = new Map(Object.entries((options.map ?? {}) as Record<string, object>).map(([resource, given]) => [resource, rules(resource, given)]))
+  const fetches = createFetches(queryClient, interval, ({ queryKey }) => !cutOff() || !concerns(queryKey))
+  const rulesOf = new Map<string, Rule[]>()
   const homes = new Map<string, string>() // the channel of each resource
-  rulesOf.forEach((list, resource) => list.forEach(({ channel }) => channel && homes.set(resource, channel)))
-  const topics = (options.channels ?? client.channels).map(
-    (topic): Topic => (typeof topic === 'string' ? { channel: topic } : (topic as Topic)))
-  const fetches = new Fetches(queryClient, options.interval ?? 1_000, ({ queryKey }) => !cutOff() || !concerns(queryKey))
+  const clocks = new WeakMap<EventFrame, number>()
+  let patches: typeof import('./patch.js') | undefined // until it is loaded, what could be patched is fetched
+  for (const [resource, given] of Object.entries(map as Record<string, object>)) {
+    const list: Rule[] = [given].flat().map((rule) => ({ queryKey: [resource], ...rule }))
+    rulesOf.set(resource, list)
+    for (const { channel, patch } of list) {
+      if (channel) homes.set(resource, channel)
+      if (patch) import('./patch.js').then((loaded) => (patches = loaded), () => {})
+    }
+  }
   let heard = new Map<string, Rows>()
   let count = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -43,17 +44,18 @@ export function syncQueries<S = RegisteredSchema>(
   }
 
   function spread(channel: string): number {
-    const { jitter = 250 } = options
     return typeof jitter === 'number' ? jitter : ((jitter as Record<string, number>)[channel] ?? 250)
   }
 
   function onEvent(event: EventFrame): void {
     const { resource, resource_id, channel } = event
     homes.set(resource, channel)
-    const rows = heard.get(resource) ?? new Map()
+    const rows: Rows = heard.get(resource) ?? new Map()
     const id = keyText(resource_id)
-    rows.set(id, [...(rows.get(id) ?? []), { event, clock: ++fetches.clock }])
-    heard.set(resource, rows)
+    const news = rows.get(id) ?? []
+    news.push(event)
+    clocks.set(event, fetches.tick())
+    heard.set(resource, rows.set(id, news))
     if (++count >= most) flush()
     else timer ??= setTimeout(flush, window)
   }
@@ -76,62 +78,71 @@ export function syncQueries<S = RegisteredSchema>(
   }
 
   /** Does to a query what events of its rows ask for. */
-  function tell(query: QueryLike, place: Place, rule: Rule, rows: Rows, wait: number): void {
-    const held = fetches.held(query)
-    const news = (place.row === undefined ? [...rows.values()].flat() : rows.get(place.row)!).filter(
-      ({ clock }) => clock > held)
-    const last = news.at(-1)
-    if (last === undefined) return
-    const clock = Math.max(...news.map((one) => one.clock))
-    if (place.row !== undefined && (last.event.op === 'delete' || last.event.op === 'leave')) return gone(query, clock, wait)
-    const patchable = rule.patch && query.state.data !== undefined && !fetches.mutating(query)
-    const busy = fetches.busy(query)
-    if (!patchable || (busy && rule.version === undefined)) return fetches.need(query, clock, wait)
+  function tell(query: QueryLike, { row, exact }: Place, rule: Rule, rows: Rows, wait: number): void {
+    const news = (id = row): EventFrame[] => {
+      const held = fetches.held(query)
+      const all = id === undefined ? [...rows.values()].flat() : (rows.get(id) ?? [])
+      return all.filter((event) => clocks.get(event)! > held)
+    }
+    const events = news()
+    const last = events.at(-1)
+    if (!last) return
+    const clock = Math.max(...events.map((event) => clocks.get(event)!))
+    const fetch = (): void => fetches.need(query, clock, wait)
+    if (row !== undefined && /^[dl]/.test(last.op)) { // delete, leave: nothing of it stays, on the page or in memory
+      if (!query.isActive()) return cache.remove(query as never)
+      query.reset()
+      return fetch()
+    }
+    if (events.some(({ op, old = {} }) => op !== 'update' || (row === undefined
+      ? !rule.listColumns || Object.keys(old).some((name) => rule.listColumns!.includes(name)) : !exact))) fetch()
+    const under = busy(query)
+    if (!rule.patch || !patches || query.state.data === undefined || fetches.mutating(query)
+      || (under && rule.version === undefined)) return fetch()
+    const { patchList, patchRow } = patches
     const put = (): void => {
-      const { data, fetch } = patchData(query.state.data, place, rule, rows, fetches.held(query))
-      const { isInvalidated, dataUpdatedAt } = query.state
-      if (data !== query.state.data) {
+      const { data: before, isInvalidated, dataUpdatedAt } = query.state
+      const { data, missed } = row === undefined
+        ? patchList(before, rule, (id) => news(keyText(id)))
+        : exact ? patchRow(before, rule, news()) : { data: before, missed: false }
+      if (data !== before) {
         // It is as old as it was, but for this row.
         query.setData(data, { manual: true, updatedAt: dataUpdatedAt })
         if (isInvalidated) query.invalidate()
       }
-      if (fetch) fetches.need(query, clock, wait)
+      if (missed) fetch()
     }
     put()
-    if (busy) fetches.after(query, put)
-  }
-
-  /** The row of a query is gone, or no longer ours: nothing of it stays, on the page or in memory. */
-  function gone(query: QueryLike, clock: number, wait: number): void {
-    if (!query.isActive()) return cache.remove(query as never)
-    query.reset()
-    fetches.need(query, clock, wait)
+    if (under) fetches.after(query, put)
   }
 
   /** Whether events of a channel, or of its resource, or any at all, may be about a query. */
   function concerns(key: readonly unknown[], channel?: string, resource?: string): boolean {
     const covered = (name: string): boolean =>
-      (channel === undefined || (homes.get(name) ?? channel) === channel) &&
+      (!channel || (homes.get(name) ?? channel) === channel) &&
       rulesFor(name).some((rule) => [rule.queryKey, ...stemsOf(rule, ' ')].some((stem) => startsWith(key, stem)))
-    if (resource !== undefined) return covered(resource)
+    if (resource) return covered(resource)
     const [first] = key
     return [...rulesOf.keys()].some(covered) || (typeof first === 'string' && !rulesOf.has(first) && covered(first))
   }
 
+  function concerned(channel?: string, resource?: string): QueryLike[] {
+    return cache.getAll().filter(({ queryKey }) => concerns(queryKey, channel, resource))
+  }
+
   /** Has fetched what may have missed something. */
   function catchUp({ channel, resource }: { channel: string; resource?: string }, refuse = false): void {
-    const clock = ++fetches.clock
-    for (const query of cache.getAll()) {
-      if (!concerns(query.queryKey, channel, resource)) continue
+    const clock = fetches.tick()
+    for (const query of concerned(channel, resource)) {
       if (refuse && !query.isActive()) cache.remove(query as never)
       else fetches.need(query, clock, spread(channel))
     }
   }
 
-  const stops = topics.map((topic) => {
+  const stops = channels.map((given) => {
+    const topic = (typeof given === 'string' ? { channel: given } : given) as Topic
     let first = true
-    const { channel, resource } = topic
-    if (resource !== undefined) homes.set(resource, channel)
+    if (topic.resource) homes.set(topic.resource, topic.channel)
     return client.subscribe(topic as never, onEvent as never, {
       onLive() {
         if (first) catchUp(topic)
@@ -147,7 +158,7 @@ export function syncQueries<S = RegisteredSchema>(
     return state.status === 'stopped' || ('attempt' in state && state.attempt > 2)
   }
   stops.push(client.state.subscribe(() => {
-    if (cutOff()) for (const query of cache.getAll()) if (concerns(query.queryKey)) query.invalidate()
+    if (cutOff()) concerned().forEach((query) => query.invalidate())
   }))
 
   return () => {

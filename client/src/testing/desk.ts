@@ -73,7 +73,7 @@ export class Desk {
   }
 
   emit(entry: Entry): void {
-    this.feed.add(entry)
+    this.feed.add(entry.event.channel, entry)
     const cursor = this.feed.cursor(entry.event.channel)
     for (const session of this.of()) {
       const seen = variant(entry, session.who!.user, [...session.subscriptions.values()])

@@ -49,22 +49,21 @@ function includes(audience: Audience | undefined, user: string): boolean {
 /** What has happened in each channel, and the cursors that name a place in it. */
 export class Feed {
   #epoch = 0
-  readonly #entries = new Map<string, Entry[]>()
-  readonly #forgotten = new Map<string, number>() // so many of them can't be told any more
+  readonly #entries = new Map<string, (Entry | undefined)[]>() // undefined: what was before can't be told
 
-  add(entry: Entry): void {
-    const list = this.#entries.get(entry.event.channel) ?? []
-    this.#entries.set(entry.event.channel, list)
+  add(channel: string, entry: Entry | undefined): void {
+    const list = this.#entries.get(channel) ?? []
+    this.#entries.set(channel, list)
     list.push(entry)
   }
 
-  of(channel: string): readonly Entry[] {
-    return this.#entries.get(channel) ?? []
+  of(channel: string, from = 0): readonly Entry[] {
+    return (this.#entries.get(channel) ?? []).slice(from).filter((entry) => entry !== undefined)
   }
 
   /** The newest place in a channel. */
   cursor(channel: string): string {
-    return `fa${this.#epoch}:${this.of(channel).length.toString(36)}`
+    return `fa${this.#epoch}:${(this.#entries.get(channel)?.length ?? 0).toString(36)}`
   }
 
   /** What followed a cursor, or why that can't be told. */
@@ -73,18 +72,17 @@ export class Feed {
     if (place === undefined) return 'cursor_expired' // none at all
     if (epoch !== `fa${this.#epoch}`) return 'other_epoch'
     const from = Number.parseInt(place, 36)
-    return from < (this.#forgotten.get(channel) ?? 0) ? 'cursor_expired' : this.of(channel).slice(from)
+    return this.#entries.get(channel)?.includes(undefined, from) ? 'cursor_expired' : this.of(channel, from)
   }
 
-  /** From now on the past of a channel can't be told, nor that of any if none is named. */
+  /** No cursor of before leads on: of a channel, or of all. */
   forget(channel?: string): void {
-    for (const name of channel === undefined ? this.#entries.keys() : [channel]) this.#forgotten.set(name, this.of(name).length)
+    for (const name of channel === undefined ? [...this.#entries.keys()] : [channel]) this.add(name, undefined)
   }
 
   /** Another database: no cursor is of it. */
   restart(): void {
     this.#epoch++
     this.#entries.clear()
-    this.#forgotten.clear()
   }
 }

@@ -45,9 +45,9 @@ export class Session {
 
   open(cookie: FakeUser | undefined): void {
     this.#open = true
+    this.#clock('deadline', deadline, () => this.close(CloseCode.authTimeout, 'no token in time'))
     this.socket.onopen?.({})
     if (cookie) this.welcome(cookie)
-    else this.#clock('deadline', deadline, () => this.close(CloseCode.authTimeout, 'no token in time'))
   }
 
   /** Sends when the microtask is over, or at once by `drain`. */

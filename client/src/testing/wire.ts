@@ -32,7 +32,7 @@ export function soon(run: () => void): void {
 
 /** A timer that does not keep a test's process alive. */
 export function after(ms: number, run: () => void): () => void {
-  const timer: { unref?: () => void } | number = setTimeout(run, ms)
-  if (typeof timer === 'object') timer.unref?.()
-  return () => clearTimeout(timer as ReturnType<typeof setTimeout>)
+  const timer = setTimeout(run, ms)
+  ;(timer as { unref?: () => void }).unref?.() // Node's; a browser's is a number
+  return () => clearTimeout(timer)
 }

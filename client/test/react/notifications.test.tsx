@@ -38,6 +38,7 @@ async function kept(items: NotificationItem[], unread: number, limit = 50) {
   await page.live()
   await list(page, items, unread)
   refs(page)
+  await page.pass(1_000)
   await list(page, items, unread)
   const now = () => result.current
   return { page, now, ids: () => now().notifications.map(({ id, read_at }) => `${id}${read_at ? ' read' : ''}`) }
@@ -111,10 +112,12 @@ test('a markRead that is refused is taken back', async () => {
 test('another tab has read them: all, or some, which are asked for', async () => {
   const { page, now, ids } = await kept([item(2), item(1)], 2)
   page.say({ type: 'notification_count', unread: 1 })
+  await page.pass(1_000)
   await list(page, [item(2, true), item(1)], 1)
   expect([ids(), now().unread]).toEqual([['n2 read', 'n1'], 1])
   const before = lists(page).length
   page.say({ type: 'notification_count', unread: 0 })
+  await page.pass(1_000)
   expect([ids(), now().unread]).toEqual([['n2 read', 'n1 read'], 0])
   expect(lists(page)).toHaveLength(before)
 })
@@ -132,6 +135,7 @@ test('loadMore pages through the bridge\'s list', async () => {
 test('a resync lists afresh, and what is no longer there goes', async () => {
   const { page, ids } = await kept([item(2), item(1)], 2)
   page.say({ type: 'resync', channel: 'notifications', reason: 'grants_changed' })
+  await page.pass(1_000)
   await list(page, [item(3)], 1)
   expect(ids()).toEqual(['n3'])
 })

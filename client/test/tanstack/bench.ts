@@ -60,6 +60,7 @@ export async function page(options: SyncOptions = {}, before?: (page: Page) => v
   queries.mount()
   before?.(made)
   made.stop = syncQueries(bench.client, queries, options)
+  await vi.dynamicImportSettled()
   made.line = await bench.socket()
   made.line.welcome()
   for (const { ref } of made.line.of('subscribe')) made.line.say({ type: 'subscribed', ref })

@@ -90,7 +90,7 @@ describe('cut off', () => {
   test.each([
     ['stopped', 4501, 1],
     ['lost for long', 1006, 3],
-  ])('%s: everything is stale as without live updates, and fetched by TanStack\'s own rules', async (_, code, times) => {
+  ])('%s: everything is stale as without live updates, and fetched when TanStack does', async (_, code, times) => {
     const it = await page({ map: { me: [] } })
     await shown(it, ['stock-levels'], ['me'])
     for (let i = 0; i < times; i++) {

@@ -44,7 +44,8 @@ class Table {
   }
 
   #row(id: number): Row {
-    return { id, version: ++this.#versions, quantity: Math.floor(this.#dice() * 100), warehouse: this.#dice() < 0.5 ? 1 : 2 }
+    const warehouse = this.#dice() < 0.5 ? 1 : 2
+    return { id, version: ++this.#versions, quantity: Math.floor(this.#dice() * 100), warehouse }
   }
 
   write(): void {

@@ -42,8 +42,8 @@ describe('which queries an event concerns', () => {
   ])('%s: %j', async (_, key, id, expected) => {
     const it = await page()
     await shown(it, key)
-    const resource = key[0] === 'skus' && id === 17 ? 'stock-levels' : typeof key[0] === 'string' ? key[0] : 'stock-levels'
-    await it.hear({ resource: resource.replace('-archive', ''), resource_id: id })
+    const own = ['documents', 'currencies', 'prices', 'skus'].includes(key[0] as string) && id !== 17
+    await it.hear({ resource: own ? (key[0] as string) : 'stock-levels', resource_id: id })
     expect(it.fresh()).toEqual(expected ? [JSON.stringify(key)] : [])
   })
 

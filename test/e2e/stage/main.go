@@ -65,9 +65,13 @@ func run(ctx context.Context, origin string) error {
 	if err != nil {
 		return err
 	}
+	admin, err := freeAddress()
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(dir, config.DefaultFile)
-	text := strings.NewReplacer("{url}", server.URL("postgres", bridgeRole), "{listen}", address, "{origin}", origin,
-		"{secret}", secret).Replace(settings)
+	text := strings.NewReplacer("{url}", server.URL("postgres", bridgeRole), "{listen}", address, "{admin}", admin,
+		"{origin}", origin, "{secret}", secret).Replace(settings)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
@@ -75,16 +79,23 @@ func run(ctx context.Context, origin string) error {
 	if err := install(ctx, url, file); err != nil {
 		return err
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
-		jwt.MapClaims{"user_id": "1", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
-	if err != nil {
-		return fmt.Errorf("sign token: %w", err)
+	answer := map[string]string{"config": file, "address": address, "admin": admin}
+	for name, claims := range map[string]jwt.MapClaims{
+		"token":    {"user_id": "1"},
+		"other":    {"user_id": "2"},
+		"operator": {"user_id": "1", "rowfeed_operator": true},
+	} {
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+		if answer[name], err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret)); err != nil {
+			return fmt.Errorf("sign token: %w", err)
+		}
 	}
 	api, err := serve(ctx, url, origin)
 	if err != nil {
 		return err
 	}
-	if err := say(map[string]string{"config": file, "address": address, "token": token, "api": api}); err != nil {
+	answer["api"] = api
+	if err := say(answer); err != nil {
 		return err
 	}
 	return obey(ctx, url)

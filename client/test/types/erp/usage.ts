@@ -1,6 +1,7 @@
 // What a developer of the sample ERP writes, with what `rowfeed types` has written for it. It is compiled, never run.
 import { createClient } from 'rowfeed'
 import type { EventOf, Key, Named, Op, RegisteredSchema, TypedEvent } from 'rowfeed'
+import { createFakeServer } from 'rowfeed/testing'
 import { is } from '../expect.js'
 import type { Same } from '../expect.js'
 import type { Schema } from './rowfeed.js'
@@ -94,3 +95,13 @@ own.on('tick', ({ at }, { resource_id }) => {
 own.on('stock_changed', () => {})
 
 is<Same<Key, string | number | boolean | null | (string | number | boolean | null)[]>>()
+
+// The fake server of unit tests takes this installation's events only.
+const server = createFakeServer({ channels: { stock: { 'stock-levels': ['sku_id'] } } })
+server.emit('stock', { type: 'low_stock', resource: 'stock-levels', resource_id: 5,
+  data: { id: 5, sku_id: 7, warehouse_id: 2, quantity: 9, reorder_level: 10, company_id: 1 } })
+// @ts-expect-error: quantity is missing
+server.emit('stock', { type: 'low_stock', resource: 'stock-levels', data: { id: 5, sku_id: 7, warehouse_id: 2 } })
+// @ts-expect-error: an event of another channel
+server.emit('stock', { type: 'asset_assigned', resource: 'assets' })
+server.client().on('low_stock', ({ quantity }) => void is<Same<typeof quantity, number>>())
