@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { APART, Demo, launch, Visitor } from './demo.mjs';
+import { APART, Demo, launch, PATIENCE, Visitor } from './demo.mjs';
 
 const KILLS = 2;
 const DECISIONS = 4; // while it is away
@@ -42,20 +42,24 @@ async function rows(visitor, kind) {
 }
 
 // decide makes some of the requester's requests wait once more, and has the approver decide on them. It returns which,
-// and how many events the requester is due.
+// how many events the requester is due, and the messages.
 async function decide(many) {
   const own = await rows(requester, 'requests');
   assert.ok(own.length >= many);
+  const said = [];
   let due = 0;
-  for (const { id } of own.slice(0, many)) {
+  for (const { id, label, value: before } of own.slice(0, many)) {
+    const message = (status) => `Your expense request ${label.split(', ')[0]} was ${status}`;
+    if (before !== 'paid') said.push(message('paid'));
     for (const value of ['paid', 'pending']) {
       const { changed } = await ask(requester, '/demo/update', { kind: 'requests', id, value });
       due += Number(changed);
     }
     await ask(approver, `/api/requests/expense-requests/${id}/decision`, { decision: 'approved' });
-    due += 2; // the status, and a message
+    said.push(message('approved'));
+    due += 2; // the status, and a notification
   }
-  return { ids: own.slice(0, many).map(({ id }) => id), due };
+  return { ids: own.slice(0, many).map(({ id }) => id), due, said };
 }
 
 // placed waits until the page has been told, for each channel, a place to go on from.
@@ -93,6 +97,29 @@ test('two people side by side: a decision of the one is on the other’s page wi
   console.log(`on the other page ${took} ms after the ERP's answer`);
   assert.ok(took < 1000, `${took} ms`);
   await approver.shown('badge', 'Approved', key);
+});
+
+test('a second tab of the same person shares the socket, and a message is one toast', async () => {
+  const { page, context } = requester;
+  const second = await context.newPage();
+  await second.goto(page.url());
+  await second.locator('#wire-tabs', { hasText: 'Another tab holds the connection' }).waitFor();
+  const tabs = [page, second];
+  const toasts = async () => (await Promise.all(tabs.map((tab) => tab.evaluate(() => window.shown
+    .filter(({ what }) => what === 'toast').map(({ text }) => text))))).flat().sort();
+  const before = await toasts();
+  const { ids, said } = await decide(2);
+  for (const id of ids) {
+    for (const tab of tabs) {
+      await tab.locator(`[data-key="expense-requests/${id}"] .badge`, { hasText: 'Approved' }).waitFor();
+    }
+  }
+  const due = [...before, ...said].sort();
+  for (const end = Date.now() + PATIENCE; (await toasts()).length < due.length && Date.now() < end;);
+  assert.deepEqual(await toasts(), due);
+  assert.ok(await second.locator('#wire-frames summary', { hasText: 'approval_status_changed' }).count() > 0);
+  await page.locator('#wire-tabs', { hasText: 'This tab holds the connection' }).waitFor();
+  await second.close();
 });
 
 test('a network that goes and comes back: the page says so, and shows what it missed', async () => {

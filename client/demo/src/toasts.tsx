@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useState } from 'react'
 import { useEvent } from 'rowfeed/react'
 import { useSession } from './context'
 import type { Toast } from './context'
@@ -6,22 +6,22 @@ import { useCell } from './store'
 import { Icon } from './ui'
 
 const stays = 7000
+// Kinds of notifications that say of one's own request what its row's event says, too: one toast is enough.
+const ofOwn = /_(decided|approved|rejected|paid|ordered|received|shipped|completed|disbursed)$/
 const oneTab = { once: 'browser' } as const // however many show this page
 
 /** Messages to this very person, or to the place they answer for. */
 export function Toasts() {
   const { toasts, toast, user } = useSession()
-  const told = useRef('')
-  // A row changed, and a notification of it in the same transaction, say the same: one toast is enough.
-  const tell = ({ message, txid }: { message?: string; txid: string }): void => {
-    if (!message || told.current === txid) return
-    told.current = txid
-    toast(message)
+  const tell = (message: string | undefined, warn = false): void => {
+    if (message) toast(message, warn)
   }
-  useEvent('low_stock', (_, { message }) => toast(message ?? 'A stock level is low', true), oneTab)
-  useEvent('notification', (_, event) => tell(event), oneTab)
-  useEvent('approval_status_changed', (data, event) => {
-    if (String(data.requested_by_id) === user.id) tell(event)
+  useEvent('low_stock', (_, { message }) => tell(message, true), oneTab)
+  useEvent('approval_status_changed', ({ requested_by_id }, { message }) => {
+    if (String(requested_by_id) === user.id) tell(message)
+  }, oneTab)
+  useEvent('notification', ({ type }, { message }) => {
+    if (!ofOwn.test(type)) tell(message)
   }, oneTab)
 
   const drop = (id: number): void => toasts.set(toasts.get().filter((toast) => toast.id !== id))
