@@ -41,8 +41,8 @@ test-versions: ## the tests that use a database, on PostgreSQL 14 to 18 (VERSION
 	@scripts/setup.sh go node postgres django pgbouncer
 	scripts/test-versions.sh $(VERSIONS)
 
-client: client/node_modules/.package-lock.json ## the client package's tests
-	cd client && npm run --silent check && npm test --silent
+client: client/node_modules/.package-lock.json ## the client package's tests, and whether the demo page is current
+	cd client && npm run --silent check && npm test --silent && npm run --silent demo:check
 
 e2e: setup ## the demo in a real browser
 	cd test/e2e && npm test --silent
