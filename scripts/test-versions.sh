@@ -11,6 +11,20 @@ supported='14 15 16 17 18' too_old=13
 packages='./triggers ./bridge ./bridge/source ./bridge/audience ./cmd/rowfeed ./test/pgserver ./test/pgtest ./test/erp/...'
 failed=''
 
+# tests VERSION go-test-arguments...
+tests() {
+  ROWFEED_PGVERSION=$1 go test -count=1 -vet=off -timeout=30m "${@:2}"
+}
+
+# all VERSION: both of it, whatever becomes of the first.
+all() {
+  local ok=0
+  # shellcheck disable=SC2086 # several packages
+  tests "$1" $packages || ok=1
+  tests "$1" -run '^TestScenarios$/^(migrate|stalled|queue)$' ./test/soak || ok=1
+  return $ok
+}
+
 if [ $# -eq 0 ]; then
   used=$(go test -count=1 -v -run '^TestVersion$' ./test/pgserver | sed -n 's/.*PostgreSQL \([0-9]*\) is used.*/\1/p')
   for version in $supported; do
@@ -18,22 +32,12 @@ if [ $# -eq 0 ]; then
   done
 fi
 unset ROWFEED_PGBIN
-
-# tested VERSION go-test-arguments... notes the version where it fails.
-tested() {
-  local version=$1
-  shift
-  ROWFEED_PGVERSION=$version go test -count=1 -vet=off -timeout=30m "$@" || failed="$failed $version"
-}
-
 for version in "$@"; do
   echo "== PostgreSQL $version"
   begun=$SECONDS
-  # shellcheck disable=SC2086 # several packages
-  tested "$version" $packages
-  tested "$version" -run '^TestScenarios$/^(migrate|stalled|queue)$' ./test/soak
-  echo "== PostgreSQL $version: $((SECONDS - begun)) s"
+  all "$version" || failed+=" $version"
+  echo "== PostgreSQL $version took $((SECONDS - begun)) s"
 done
 echo "== PostgreSQL $too_old"
-tested "$too_old" -run '^TestServerVersion$' ./cmd/rowfeed
+tests "$too_old" -run '^TestServerVersion$' ./cmd/rowfeed || failed+=" $too_old"
 [ -z "$failed" ] || { echo "failed on PostgreSQL$failed" >&2; exit 1; }

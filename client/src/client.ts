@@ -2,8 +2,9 @@ import { Connection } from './connection.js'
 import type { ConnectionState } from './connection.js'
 import { defaultEnvironment } from './environment.js'
 import type { Environment } from './environment.js'
-import type { Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic }
-  from './frames.js'
+import type {
+  Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic,
+} from './frames.js'
 import type { Link, LinkOptions } from './link.js'
 import { Requests } from './requests.js'
 import type {
@@ -177,8 +178,9 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     },
     on(name, handler, { once } = {}) {
       if (!options.channels?.length) throw new Error('on: no channel to hear: give createClient its `channels`')
-      const hear = (event: EventFrame): void => (handler as (data: unknown, event: unknown) => void)(event.data ?? {}, event)
-      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : (event: EventFrame) => hear(event)
+      const tell = handler as (data: unknown, event: unknown) => void
+      const hear = (event: EventFrame): void => tell(event.data ?? {}, event)
+      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
       const set = listeners.get(name) ?? new Set()
       listeners.set(name, set.add(listen))
       join()

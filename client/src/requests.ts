@@ -1,5 +1,7 @@
 import type { Environment } from './environment.js'
-import type { Answer, ClientFrame, ErrorFrame, PushFrame, RequestFrame, Requests as Known, ServerFrame } from './frames.js'
+import type {
+  Answer, ClientFrame, ErrorFrame, PushFrame, RequestFrame, Requests as Known, ServerFrame,
+} from './frames.js'
 import { call } from './store.js'
 
 /** What `client.request` fails with. */
@@ -53,7 +55,7 @@ export class Requests {
         timer: this.#env.setTimeout(() => pending.fail('timeout', `no answer in ${patience / 1000} s`), patience),
         settle: (answer) => end(() => resolve(answer as Answer<T>)),
         fail: (code, message) =>
-          end(() => reject(Object.assign(new Error(`${frame.type}: ${message}`), { code } satisfies Partial<RequestError>))),
+          end(() => reject(Object.assign(new Error(`${frame.type}: ${message}`), { code }) satisfies RequestError)),
       }
       this.#pending.set(ref, pending)
       if (live) this.#dispatch(pending)
@@ -93,7 +95,9 @@ export class Requests {
       return true
     }
     if (ref !== undefined || 'op' in frame) return false
-    for (const pending of [...this.#pending.values()]) if (pending.sent && answersTo(pending.frame, frame)) pending.settle(frame)
+    for (const { sent, frame: asked, settle } of [...this.#pending.values()]) {
+      if (sent && answersTo(asked, frame)) settle(frame)
+    }
     const listeners = this.#listeners.get(frame.type)
     listeners?.forEach((listener) => call(() => listener(frame), this.#env.report))
     return listeners !== undefined

@@ -130,8 +130,8 @@ export class SharedLink implements Link {
     this.#lobby = this.#open(`rowfeed ${this.#options.url}`, (news: News) => {
       if (this.#group && (news.is === 'out') === (news.group === this.#group)) this.#anew()
     })
-    this.#stopWake = this.#env.onWake(() => {
-      if (this.state.get().status === 'waiting') this.start()
+    this.#stopWake = this.#env.onWake((offline) => {
+      if (this.state.get().status === 'waiting' && !offline) this.start()
     })
     this.#lock(`rowfeed ${this.#me}`, {}, () => new Promise<void>((resolve) => (this.#leave = resolve))).catch(() => {})
   }
@@ -362,8 +362,7 @@ export class SharedLink implements Link {
 
   // The state is this tab's and, where it leads, its followers'.
   #show(state: ConnectionState): void {
-    const { status } = this.state.get()
-    if (status !== state.status || status === 'waiting') this.state.set(state)
+    if (state !== this.state.get()) this.state.set(state)
     if (this.#role === 'lead') this.#say({ is: 'lead', term: this.#term, life: this.#life, n: this.#n, state })
   }
 

@@ -36,11 +36,13 @@ function eventsURL(url: string): URL {
 }
 
 /** The close codes that say what an HTTP status does. */
-const closes: Record<number, number> = { 401: 4501, 403: 4503, 400: 4505, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013 }
+const closes: Record<number, number> = {
+  400: 4505, 401: 4501, 403: 4503, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013,
+}
 const grantsChanged = 4003
 const abnormal = 1006
 
-/** What an HTTP answer that is no stream would be as a close. Not the bridge's own words are a proxy's, and no verdict. */
+/** What an HTTP answer that is no stream would be as a close. Words that are not the bridge's are a proxy's: no verdict. */
 async function closeOf(response: Response): Promise<[code: number, reason: string]> {
   const { status, headers } = response
   const body = (await response.json().catch(() => undefined)) as { error?: unknown; message?: unknown } | undefined
@@ -50,9 +52,10 @@ async function closeOf(response: Response): Promise<[code: number, reason: strin
 }
 
 /**
- * A WebSocket's stand-in where none gets through: frames go and come as on `/ws`, by `POST /sse`. The first stream is for
- * nothing, and says who one is. Other subscriptions, or a fresh token, are a new stream, which goes on from the cursors of
- * the one before; that one is closed when the new one has begun. (It is given what the entry has, so as not to be bundled with it.)
+ * A WebSocket's stand-in where none gets through: frames go and come as on `/ws`, by `POST /sse`. The first stream is
+ * for nothing, and says who one is. Other subscriptions, or a fresh token, are a new stream, which goes on from the
+ * cursors of the one before; that one is closed when the new one has begun. (What the entry has already it is given, so
+ * as not to be bundled with it.)
  */
 export function eventSocket(
   { fetch, setTimeout, clearTimeout }: Environment,
@@ -91,7 +94,7 @@ export function eventSocket(
       } else if (frame.type === 'unsubscribe') this.#subscriptions.delete(frame.subscription)
       else {
         const { type, ref } = frame as { type: string; ref?: string }
-        const message = `${type} needs a WebSocket, and none gets through from here: allow it in the network or the proxy`
+        const message = `${type} needs a WebSocket, and none gets through: let the network and its proxies pass it`
         if (ref !== undefined) this.#say({ type: 'error', ref, code: 'unsupported_transport', message })
         return
       }
@@ -134,7 +137,7 @@ export function eventSocket(
       }
     }
 
-    /** A subscription that was live goes on from its channel's cursor; so does a new one, behind what the others miss. */
+    /** What was live goes on from its channel's cursor; so does what is new, behind what the others miss. */
     #goingOn = ({ rewind, cursor: own, ...topic }: Subscription): Subscription => {
       const answered = this.#answered.has(topic.ref)
       if (rewind !== undefined && !answered) return { ...topic, rewind }
@@ -143,7 +146,11 @@ export function eventSocket(
       return cursor === undefined ? topic : { ...topic, cursor }
     }
 
-    async #read(body: ReadableStream<Uint8Array>, mine: AbortController, asked: Map<string, Subscription>): Promise<void> {
+    async #read(
+      body: ReadableStream<Uint8Array>,
+      mine: AbortController,
+      asked: Map<string, Subscription>,
+    ): Promise<void> {
       const parse = eventParser((name, data) => {
         if (this.#next !== mine) return // what follows comes by the stream that is about to begin
         if (name === 'close') {

@@ -139,7 +139,8 @@ export class Topics {
     if (this.#rounded.has(name)) return
     if (![resource_id].flat().some(big) && !Object.keys(data).some((key) => big(data[key]) && /id$/i.test(key))) return
     this.#rounded.add(name)
-    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: name their columns in the rule's \`strings\``))
+    const remedy = 'name their columns in the rule\'s `strings`'
+    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: ${remedy}`))
   }
 
   #subscribed(ref: string, resumed: boolean): boolean {

@@ -278,7 +278,8 @@ describe('the token', () => {
   })
 
   test('is asked for again where getToken failed to renew it', async () => {
-    const getToken = vi.fn().mockResolvedValueOnce('first').mockRejectedValueOnce(new Error('502')).mockResolvedValue('second')
+    const getToken = vi.fn().mockResolvedValue('second')
+    getToken.mockResolvedValueOnce('first').mockRejectedValueOnce(new Error('502'))
     const bench = setup({ getToken })
     bench.client.connect()
     const socket = await bench.socket()
@@ -312,7 +313,8 @@ test('a bridge that is too busy says how long to stay away, if only by 1013', as
 describe('where no WebSocket gets through', () => {
   /** A bridge that can only be reached by fetch, or not at all; it counts the requests. */
   function network() {
-    const wire = { open: true, requests: 0, stream: undefined as ReadableStreamDefaultController<Uint8Array> | undefined }
+    const stream = undefined as ReadableStreamDefaultController<Uint8Array> | undefined
+    const wire = { open: true, requests: 0, stream }
     const text = 'data: {"type":"welcome","user":"42","session":"s","expires_in_ms":0,"heartbeat_ms":1000000000}\n\n'
     const fetch = async (): Promise<Response> => {
       wire.requests++
@@ -432,7 +434,8 @@ describe('where no WebSocket gets through', () => {
     const bench = setup({ environment: { WebSocket: undefined } })
     bench.client.connect()
     await vi.advanceTimersByTimeAsync(0)
-    expect(bench.client.state.get()).toMatchObject({ status: 'stopped', reason: expect.stringContaining('environment.WebSocket') })
+    const reason = expect.stringContaining('environment.WebSocket') as string
+    expect(bench.client.state.get()).toMatchObject({ status: 'stopped', reason })
   })
 })
 

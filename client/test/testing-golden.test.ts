@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { parseFrame } from '../src/index.js'
 import type { EventFrame, SocketLike } from '../src/index.js'
 import { createFakeServer } from '../src/testing/index.js'
-import type { FakeServer, FakeServerOptions, PartialEvent, Seen } from '../src/testing/index.js'
+import type { FakeServer, FakeServerOptions, FakeUser, PartialEvent, Seen } from '../src/testing/index.js'
 import { golden } from './fakesocket.js'
 import type { Golden } from './fakesocket.js'
 
@@ -41,7 +41,9 @@ async function join(server: FakeServer, token = 'siti'): Promise<Line> {
 }
 
 function connect(options: FakeServerOptions = {}): Promise<Line> {
-  return join(createFakeServer({ authenticate: (token) => (token === 'budi' ? { user: '7', name: 'Budi' } : siti), ...options }))
+  const budi = { user: '7', name: 'Budi' }
+  const authenticate = (token: string): FakeUser => (token === 'budi' ? budi : siti)
+  return join(createFakeServer({ authenticate, ...options }))
 }
 
 async function after(frame: Frame | undefined): Promise<Line> {
@@ -155,8 +157,9 @@ test.each(controls)('%s', async (name, golden) => {
 /** The frame of the whole change, and who saw what of it. */
 function change(seen: EventFrame): [PartialEvent, Seen] {
   const { op, ...rest } = seen
-  if (op === 'enter') return [{ ...rest, op: 'update', old: { status: 'pending' } } as PartialEvent, { to: '42', was: '7' }]
-  if (op === 'leave') return [{ ...rest, op: 'update', data: { id: 17 }, old: {}, message: '' } as PartialEvent, { to: '7', was: '42' }]
+  const update = (more: object): PartialEvent => ({ ...rest, op: 'update', ...more })
+  if (op === 'enter') return [update({ old: { status: 'pending' } }), { to: '42', was: '7' }]
+  if (op === 'leave') return [update({ data: { id: 17 }, old: {}, message: '' }), { to: '7', was: '42' }]
   return [seen as PartialEvent, {}]
 }
 

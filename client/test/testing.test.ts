@@ -48,7 +48,8 @@ test('sent and sessions say what clients do', async () => {
 
 test('a handler may emit: what it causes comes after what it heard', async () => {
   const { server, client, heard } = await listening()
-  client.subscribe({ channel: 'stock', key: 1 , resource: 'stock-levels' }, () => void server.emit('stock', { ...level, data: { id: 2, n: 2 } }))
+  const one = { channel: 'stock', key: 1, resource: 'stock-levels' }
+  client.subscribe(one, () => void server.emit('stock', { ...level, data: { id: 2, n: 2 } }))
   await server.live()
   server.emit('stock', { ...level, data: { id: 1, n: 1 } })
   expect(ns(heard)).toEqual([1, 2])
@@ -104,10 +105,12 @@ describe('connections', () => {
   })
 
   test('offline: no connection comes about until the network is back, and then at once', async () => {
+    const fetch = vi.spyOn(globalThis, 'fetch')
     const { server, client, heard } = await listening()
     server.offline()
     await vi.advanceTimersByTimeAsync(60_000)
     expect(client.state.get().status).toBe('waiting')
+    expect(fetch).not.toHaveBeenCalled()
     server.online()
     await server.live()
     server.emit('stock', { ...level, data: { n: 1 } })
@@ -215,9 +218,10 @@ describe('refusals', () => {
 
   test('a bridge without presence, leases and notifications says so', async () => {
     const { client } = await listening({ features: { presence: false, leases: false, notifications: false } })
-    await expect(client.request({ type: 'presence.enter', room: 'r' })).rejects.toMatchObject({ code: 'unknown_type' })
-    await expect(client.request({ type: 'lease.release', resource: 'r', key: 1 })).rejects.toMatchObject({ code: 'unknown_type' })
-    await expect(client.request({ type: 'notifications.list' })).rejects.toMatchObject({ code: 'unknown_type' })
+    const unknown = { code: 'unknown_type' }
+    await expect(client.request({ type: 'presence.enter', room: 'r' })).rejects.toMatchObject(unknown)
+    await expect(client.request({ type: 'lease.release', resource: 'r', key: 1 })).rejects.toMatchObject(unknown)
+    await expect(client.request({ type: 'notifications.list' })).rejects.toMatchObject(unknown)
   })
 })
 

@@ -26,7 +26,8 @@ export class Stage {
       join(repository, 'client/tsconfig.build.json'), '--outDir', library], { stdio: 'inherit' });
     if (page) {
       execFileSync(process.execPath, [join(repository, 'client/node_modules/vite/bin/vite.js'), 'build',
-        join(repository, page), '--base', '/page/', '--outDir', join(library, 'page')],
+        join(repository, page), '--base', '/page/', '--outDir', join(library, 'page'), '--emptyOutDir',
+        '--logLevel', 'error'],
       { stdio: ['ignore', 'ignore', 'inherit'] });
     }
     stage.origin = await stage.#serveLibrary(library);

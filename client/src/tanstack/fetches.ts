@@ -128,7 +128,7 @@ export function createFetches(
   const stops = [
     client.getQueryCache().subscribe(seen),
     mutations.subscribe(({ type, mutation }) => {
-      if (type !== 'updated' || !/succ|err/.test(mutation!.state.status)) return
+      if (type !== 'updated' || mutation!.state.status === 'pending') return
       wrote = Date.now()
       wake()
     }),

@@ -81,7 +81,7 @@ export function syncQueries<S = RegisteredSchema>(
   function tell(query: QueryLike, { row, exact }: Place, rule: Rule, rows: Rows, wait: number): void {
     const news = (id = row): EventFrame[] => {
       const held = fetches.held(query)
-      const all = id === undefined ? [...rows.values()].flat() : (rows.get(id) ?? [])
+      const all = id ? (rows.get(id) ?? []) : [...rows.values()].flat()
       return all.filter((event) => clocks.get(event)! > held)
     }
     const events = news()
@@ -89,12 +89,12 @@ export function syncQueries<S = RegisteredSchema>(
     if (!last) return
     const clock = Math.max(...events.map((event) => clocks.get(event)!))
     const fetch = (): void => fetches.need(query, clock, wait)
-    if (row !== undefined && /^[dl]/.test(last.op)) { // delete, leave: nothing of it stays, on the page or in memory
+    if (row && /^[dl]/.test(last.op)) { // delete, leave: nothing of it stays, on the page or in memory
       if (!query.isActive()) return cache.remove(query as never)
       query.reset()
       return fetch()
     }
-    if (events.some(({ op, old = {} }) => op !== 'update' || (row === undefined
+    if (events.some(({ op, old = {} }) => op !== 'update' || (!row
       ? !rule.listColumns || Object.keys(old).some((name) => rule.listColumns!.includes(name)) : !exact))) fetch()
     const under = busy(query)
     if (!rule.patch || !patches || query.state.data === undefined || fetches.mutating(query)
@@ -102,7 +102,7 @@ export function syncQueries<S = RegisteredSchema>(
     const { patchList, patchRow } = patches
     const put = (): void => {
       const { data: before, isInvalidated, dataUpdatedAt } = query.state
-      const { data, missed } = row === undefined
+      const { data, missed } = !row
         ? patchList(before, rule, (id) => news(keyText(id)))
         : exact ? patchRow(before, rule, news()) : { data: before, missed: false }
       if (data !== before) {

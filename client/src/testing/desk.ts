@@ -115,13 +115,15 @@ export class Desk {
 
   #subscribe(session: Session, frame: Frame<'subscribe'>): void {
     const { type, ref, cursor, rewind, ...topic } = frame
-    const wrong = this.#unknown(topic) ??
-      (session.subscriptions.has(ref) && ['bad_frame', `ref ${JSON.stringify(ref)} is in use: unsubscribe it first, or use another`])
-    if (wrong) return session.refuse(frame, wrong[0]!, wrong[1]!)
+    const name = JSON.stringify(ref)
+    const taken = session.subscriptions.has(ref) && `ref ${name} is in use: unsubscribe it first, or use another`
+    const wrong = this.#unknown(topic) ?? (taken && (['bad_frame', taken] as const))
+    if (wrong) return session.refuse(frame, ...wrong)
     session.subscriptions.set(ref, topic)
     const { user } = session.who!
     const past = cursor === undefined ? 'cursor_expired' : this.feed.since(topic.channel, cursor)
-    const seen = (entries: readonly Entry[]): EventFrame[] => entries.flatMap((entry) => variant(entry, user, [topic]) ?? [])
+    const seen = (entries: readonly Entry[]): EventFrame[] =>
+      entries.flatMap((entry) => variant(entry, user, [topic]) ?? [])
     const resumed = typeof past !== 'string'
     session.say({ type: 'subscribed', ref, resumed })
     const events = resumed ? seen(past) : rewind ? seen(this.feed.of(topic.channel)).slice(-rewind) : []

@@ -16,7 +16,8 @@ export function variant({ event, now, was }: Entry, user: string, topics: readon
   const { op, data } = event
   const mine = topics.filter((topic) => concerns(topic, event))
   const meets = (row: object | undefined, audience: Audience | undefined): boolean =>
-    includes(audience, user) && mine.some(({ where }) => row === undefined || holds(where, row as Record<string, unknown>))
+    includes(audience, user) &&
+    mine.some(({ where }) => row === undefined || holds(where, row as Record<string, unknown>))
   const sees = meets(data, now)
   if (op !== 'update') return (op === 'delete' || op === 'leave' ? meets(data, was) : sees) ? event : undefined
   const saw = meets({ ...data, ...event.old }, was)

@@ -30,7 +30,8 @@ export class Inboxes {
     } else if (frame.type === 'notifications.read') {
       const now = new Date().toISOString()
       const meant = ({ id }: NotificationItem): boolean => !('ids' in frame) || frame.ids.includes(id)
-      this.#items.set(user, this.items(user).map((item) => (meant(item) ? { ...item, read_at: item.read_at ?? now } : item)))
+      const read = (item: NotificationItem): NotificationItem => ({ ...item, read_at: item.read_at ?? now })
+      this.#items.set(user, this.items(user).map((item) => (meant(item) ? read(item) : item)))
       for (const one of this.#of(user)) one.say({ type: 'notification_count', unread: this.#unread(user) })
     } else return false
     return true

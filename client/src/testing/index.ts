@@ -1,4 +1,4 @@
-/** A bridge for unit tests, without a network: it answers as the real one does, and otherwise does what the test says. */
+/** A bridge for unit tests, without a network: it answers as the real one does, else it does what the test says. */
 export { createFakeServer } from './server.js'
 export type { FakeServer, FakeServerOptions, FakeSession, PartialEvent, Seen } from './server.js'
 export type { Features } from './desk.js'

@@ -1,4 +1,4 @@
-import type { PresentUser } from '../frames.js'
+import type { PresenceChangeFrame, PresentUser } from '../frames.js'
 import type { Request, Session } from './session.js'
 
 interface Member {
@@ -60,8 +60,9 @@ export class Rooms {
     if (session.who) for (const room of this.#rooms.keys()) this.leave(room, session.who.user, session)
   }
 
-  #tell(room: string, type: 'presence.joined' | 'presence.changed' | 'presence.left', about: PresentUser, but?: Session): void {
+  #tell(room: string, type: PresenceChangeFrame['type'], about: PresentUser, but?: Session): void {
     const inside = [...(this.#rooms.get(room)?.values() ?? [])].flatMap(({ sessions }) => [...sessions])
-    for (const session of this.#of()) if (session !== but && inside.includes(session)) session.say({ type, room, ...about })
+    const others = this.#of().filter((session) => session !== but && inside.includes(session))
+    for (const session of others) session.say({ type, room, ...about })
   }
 }

@@ -54,14 +54,18 @@ export interface FakeServer<S = RegisteredSchema> {
    * A row changes: whoever is subscribed and may see it hears of it before this returns. Answers with the whole event.
    * An update is an `enter` or a `leave` for whom the row, or a `where`, says so.
    */
-  emit<C extends ChannelName<S>>(channel: C, event: PartialEvent<EventsIn<S, C, ResourceName<S, C>>>, seen?: Seen): EventFrame
+  emit<C extends ChannelName<S>>(
+    channel: C,
+    event: PartialEvent<EventsIn<S, C, ResourceName<S, C>>>,
+    seen?: Seen,
+  ): EventFrame
   /** Tells subscribers, or one user, to fetch afresh. */
   resync(channel: ChannelName<S>, reason?: string, concerned?: { resource?: string; user?: string }): void
   /** Refuses requests that have these fields, such as `{ channel: 'stock' }`, from now on. Returns how to stop. */
   refuse(match: Partial<ClientFrame> | Record<string, unknown>, code: string, message?: string): () => void
   /** Closes all connections, or those of a user: 1006 is a dropped one. */
   drop(code?: number, reason?: string, user?: string): void
-  /** No network: connections drop, and none is made until `online`. `silent`: nobody is told, and nothing comes through. */
+  /** No network: connections drop, and none is made until `online`. `silent`: nobody is told, they seem to be there. */
   offline(options?: { silent?: boolean }): void
   /** The network is back, and clients are told as a browser tells them. */
   online(): void
@@ -83,9 +87,11 @@ export interface FakeServer<S = RegisteredSchema> {
 /** Makes a bridge for unit tests: no network, no database, and the clock is the test's own. */
 export function createFakeServer<S = RegisteredSchema>(options: FakeServerOptions<NoInfer<S>> = {}): FakeServer<S> {
   const { authenticate = () => '1', cookie, channels, features = {} } = options
-  const named = (who: FakeUser | string | undefined): FakeUser | undefined => (typeof who === 'string' ? { user: who } : who)
-  const desk = new Desk({ authenticate: (token) => named(authenticate(token)), catalog: channels as Catalog | undefined, features })
-  const wakes = new Set<() => void>()
+  const named = (who: FakeUser | string | undefined): FakeUser | undefined =>
+    typeof who === 'string' ? { user: who } : who
+  const catalog = channels as Catalog | undefined
+  const desk = new Desk({ authenticate: (token) => named(authenticate(token)), catalog, features })
+  const wakes = new Set<(offline?: boolean) => void>()
   let network: 'online' | 'offline' | 'silent' = 'online'
   let connections = 0
   let events = 0
@@ -104,6 +110,9 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
 
   const environment: Partial<Environment> = {
     WebSocket: connect as unknown as SocketConstructor, // `new` gives back the object that a function returns
+    fetch: undefined, // or it would look for Server-Sent Events where WebSocket fails: in a network
+    tabs: undefined,
+    random: () => 1, // the longest waits: 0.5 s, doubled each time, up to 20 s
     onWake(wake) {
       wakes.add(wake)
       return () => void wakes.delete(wake)
@@ -111,7 +120,8 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
   }
 
   function drop(code: number = 1006, reason = '', user?: string): void {
-    for (const session of [...desk.sessions]) if (user === undefined || session.who?.user === user) session.close(code, reason)
+    const meant = [...desk.sessions].filter(({ who }) => user === undefined || who?.user === user)
+    for (const session of meant) session.close(code, reason)
   }
 
   function emit(channel: string, event: Partial<EventFrame>, { to, was = to }: Seen = {}): EventFrame {
@@ -125,8 +135,11 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
 
   return {
     environment,
-    client: (more = {}) => createClient<S>({ url: 'wss://fake.example/ws', ...(cookie === undefined && { getToken: () => 'fake' }),
-      ...more, environment: { ...environment, ...more.environment } } as ClientOptions<NoInfer<S>>),
+    client(more = {}) {
+      const token = cookie === undefined && { getToken: () => 'fake' }
+      return createClient<S>({ url: 'wss://fake.example/ws', ...token, ...more,
+        environment: { ...environment, ...more.environment } } as ClientOptions<NoInfer<S>>)
+    },
     sent: desk.sent,
     get sessions() {
       return [...desk.sessions]
@@ -146,7 +159,10 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
     offline({ silent = false } = {}) {
       network = silent ? 'silent' : 'offline'
       if (silent) for (const session of desk.sessions) session.silent = true
-      else drop()
+      else {
+        drop()
+        for (const wake of [...wakes]) wake(true)
+      }
     },
     online() {
       network = 'online'
@@ -169,10 +185,11 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
     hold: (resource, key, who, ttlMs = 30_000) => void desk.leases.hold(resource, key, who, ttlMs),
     notify(user, { kind = 'note', message = '', link = '' }) {
       const data = { type: kind, message, link, read_at: null }
-      const item: NotificationItem = { id: `n-${events + 1}`, at: new Date().toISOString(), message, link, read_at: null, data }
+      const at = new Date().toISOString()
+      const item: NotificationItem = { id: `n-${events + 1}`, at, message, link, read_at: null, data }
       desk.inboxes.add(user, item)
-      emit('notifications', { type: 'notification', resource: 'notifications', resource_id: item.id, op: 'insert', message, link,
-        at: item.at!, data }, { to: user })
+      emit('notifications', { type: 'notification', resource: 'notifications', resource_id: item.id, op: 'insert', at,
+        message, link, data }, { to: user })
       return item
     },
     close() {

@@ -104,7 +104,8 @@ export class Session {
   #heard(text: string): void {
     if (!this.#open) return
     const frame = read(text)
-    if (frame === undefined) return this.say({ type: 'error', code: 'bad_frame', message: 'not a JSON object as the protocol has it' })
+    const message = 'not a JSON object as the protocol has it'
+    if (frame === undefined) return this.say({ type: 'error', code: 'bad_frame', message })
     this.#desk.sent.push(frame)
     if (!this.silent) this.#desk.handle(this, frame)
   }

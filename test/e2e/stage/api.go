@@ -31,7 +31,7 @@ func serve(ctx context.Context, url, origin string) (string, error) {
 	}
 	mux := http.NewServeMux()
 	answer := func(w http.ResponseWriter, r *http.Request, one bool, query string, args ...any) {
-		rows, _ := pool.Query(r.Context(), query, args...) //nolint:errcheck // CollectRows tells
+		rows, _ := pool.Query(r.Context(), query, args...)
 		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[counter])
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 		switch {
@@ -54,6 +54,6 @@ func serve(ctx context.Context, url, origin string) (string, error) {
 		rest, _ := strconv.Atoi(r.FormValue("rest"))
 		answer(w, r, false, "select id, n from counter where id % $1 = $2 order by id", max(of, 1), rest)
 	})
-	go http.Serve(l, mux) //nolint:errcheck,gosec // ends with the process; nobody but the test asks
+	go http.Serve(l, mux) //nolint:errcheck // ends with the process; nobody but the test asks
 	return "http://" + l.Addr().String(), nil
 }

@@ -37,9 +37,9 @@ const lists = 10
 const { url, token, api, patch } = JSON.parse(decodeURIComponent(location.hash.slice(1))) as Settings
 
 const account: Account = (window.account = { events: 0, fetches: 0, longTasks: [], frames: [] })
-new PerformanceObserver((list) => account.longTasks.push(...list.getEntries().map(({ duration }) => duration))).observe({
-  type: 'longtask',
-})
+const keep = (list: PerformanceObserverEntryList): void =>
+  list.getEntries().forEach(({ duration }) => account.longTasks.push(duration))
+new PerformanceObserver(keep).observe({ type: 'longtask' })
 let before = performance.now()
 function frame(now: number): void {
   account.frames.push(now - before)
