@@ -29,7 +29,6 @@ type captureData struct {
 	Channels  []captureChannel
 	Unbounded bool
 	Image     bool // some channel wants every update that changes the row
-	MaxRow    int
 }
 
 // captureChannel is the part of one channel.
@@ -110,6 +109,40 @@ func (d captureData) inserted(depth string) string {
 	return "pg_catalog.concat('^', " + d.Statement() + ", '.* ', TG_RELID, '<', " + depth + ")"
 }
 
+// Appends is whether an update is to be appended for some channel.
+func (d captureData) Appends() string {
+	if len(d.Channels) == 1 && d.Channels[0].Changed != "" {
+		return d.Channels[0].Changed
+	}
+	return imagesDiffer
+}
+
+// Chosen tells whether the channel takes only some of what is appended.
+func (d captureData) Chosen(c captureChannel) bool { return len(d.Channels) > 1 && c.Changed != "" }
+
+// Larger is the SQL of whether an outbox row might be above the server's limit of 1 GB, which would be the ERP's error.
+func (d captureData) Larger() string {
+	return fmt.Sprintf("(coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)\n"+
+		"        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) %d", maxRow)
+}
+
+// appended fills in the statement that appends a row.
+type appended struct {
+	S       string
+	Slot    int
+	ID      int32
+	Channel int16
+	Op      string // SQL
+}
+
+// Append is that of a slot and a channel.
+func (d captureData) Append(slot int, channel int16, op string) appended {
+	return appended{S: d.S(), Slot: slot, ID: d.ID, Channel: channel, Op: op}
+}
+
+// Turned are the slots, last first.
+func (d captureData) Turned() []int { return []int{2, 1, 0} }
+
 // Differ is whether an update changed any of the columns; null where it is no update, or can't be told.
 func (d captureData) Differ() string { return imagesDiffer }
 
@@ -129,7 +162,7 @@ func functionName(schema, name string) string {
 // hash, whatever the id.
 func (s *State) newCapture(t *table, id int32) *capture {
 	c := &capture{id: id, relation: t.want.relation()}
-	data := captureData{common: s.target.common(), ID: id, Relation: c.relation, MaxRow: maxRow}
+	data := captureData{common: s.target.common(), ID: id, Relation: c.relation}
 	for _, name := range union(t.want.columns, t.keys()) {
 		col := t.columns[name]
 		data.Columns = append(data.Columns, col)
