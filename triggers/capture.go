@@ -117,8 +117,35 @@ func (d captureData) Appends() string {
 	return imagesDiffer
 }
 
-// Chosen tells whether the channel takes only some of what is appended.
-func (d captureData) Chosen(c captureChannel) bool { return len(d.Channels) > 1 && c.Changed != "" }
+// Chosen is the SQL of whether the channel takes what is appended; empty where it takes all of it.
+func (d captureData) Chosen(c captureChannel) string {
+	if len(d.Channels) == 1 || c.Changed == "" {
+		return ""
+	}
+	return "(v_old is null or v_new is null or " + c.Changed + ")"
+}
+
+// Known is the SQL of whether the plan knows a slot that can be appended to.
+func (d captureData) Known() string {
+	ends := make([]string, slots)
+	for i := range ends {
+		ends[i] = d.SlotEnd(i)
+	}
+	return "coalesce(" + strings.Join(ends, ",\n          ") + ") is not null"
+}
+
+// Time is the SQL of when a change was captured; infinity where that takes a closer look.
+func (d captureData) Time() string {
+	if d.Unbounded {
+		return "case when " + d.Larger() + "\n          then 'infinity'::pg_catalog.timestamptz else pg_catalog.clock_timestamp() end"
+	}
+	return "pg_catalog.clock_timestamp()"
+}
+
+// UpdateOrInsert is the SQL of what an update or an insert is in the outbox.
+func (captureData) UpdateOrInsert() string {
+	return "case when v_old is null then 'i'::pg_catalog.\"char\" else 'u'::pg_catalog.\"char\" end"
+}
 
 // Larger is the SQL of whether an outbox row might be above the server's limit of 1 GB, which would be the ERP's error.
 func (d captureData) Larger() string {

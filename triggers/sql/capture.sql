@@ -33,42 +33,49 @@ begin
 {{- range .Turned}}
   <<slot_{{.}}>> begin
 {{- end}}
-  -- The short way, of nearly all updates: by the client's own statement, of a version that an earlier transaction wrote, and
-  -- in a slot that the plan knows. Whatever else it is, an error too, goes the long way, which begins anew.
-  begin
-    if NEW.xmax operator(pg_catalog.=) '0'::pg_catalog.xid and pg_catalog.age(OLD.xmin) operator(pg_catalog.>) 0 then
+  -- The short way, of nearly all updates and inserts: of a version that an earlier transaction wrote and nobody has locked,
+  -- or of a new row, in a slot that the plan knows. Whatever else it is, an error too, goes the long way, which begins anew.
+  -- The guard of the types stands in the expression that converts them: so both are made for the same types.
+  <<short>> begin
+    -- Planned away; where it is false so is the rest.
+    if {{.Known}}
+        and NEW.xmax operator(pg_catalog.=) '0'::pg_catalog.xid and pg_catalog.age(OLD.xmin) operator(pg_catalog.>) 0 then
       v_old := case when {{.Guard "OLD"}} then {{.Values "OLD"}} end;
       v_new := {{.Values "NEW"}};
-      v_at := case when v_old is null then 'infinity'::pg_catalog.timestamptz when {{.Appends}} then {{if .Unbounded}}case when {{.Larger}}
-          then 'infinity'::pg_catalog.timestamptz else pg_catalog.clock_timestamp() end{{else}}pg_catalog.clock_timestamp(){{end}} end;
+      v_at := case when v_old is null then 'infinity'::pg_catalog.timestamptz
+        when {{.Appends}} then {{.Time}} end;
+    elsif {{.Known}}
+        and OLD.xmin is null and NEW.xmax operator(pg_catalog.=) '0'::pg_catalog.xid
+        and pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then
+      v_new := case when {{.Guard "NEW"}} then {{.Values "NEW"}} end;
+      v_at := case when v_new is null then 'infinity'::pg_catalog.timestamptz else {{.Time}} end;
+    else
+      exit short;
+    end if;
 {{- range .Channels}}{{if .Ring}}
-      if v_at is not null and {{if $.Chosen .}}{{.Changed}} and {{end}}{{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
-        v_ring_{{.ID}} := true;
-      end if;
+    if v_at is not null and {{with $.Chosen .}}{{.}} and {{end}}{{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
+      v_ring_{{.ID}} := true;
+    end if;
 {{- end}}{{end}}
-      -- Each end is planned away to a time, or to null where that is past or where it can't be written to.
+    -- Each end is planned away to a time, or to null where that is past or where it can't be written to.
 {{- range .Slots}}
-      {{if .}}els{{end}}if v_at operator(pg_catalog.<) {{$.SlotEnd .}} then
-        exit slot_{{.}};
+    {{if .}}els{{end}}if v_at operator(pg_catalog.<) {{$.SlotEnd .}} then
+      exit slot_{{.}};
 {{- end}}
-      elsif v_at is null then
-        return v_none;
-      end if;
-      v_old := null;
-      v_new := null;
-      v_at := null;
-{{- range .Channels}}{{if .Ring}}
-      v_ring_{{.ID}} := null;
-{{- end}}{{end}}
+    elsif v_at is null then
+      return v_none; -- nothing that is watched has changed
     end if;
   exception when others or assert_failure then
+    v_at := 'infinity'::pg_catalog.timestamptz;
+  end;
+  if v_at is not null then
     v_old := null;
     v_new := null;
     v_at := null;
 {{- range .Channels}}{{if .Ring}}
     v_ring_{{.ID}} := null;
 {{- end}}{{end}}
-  end;
+  end if;
 {{- end}}
   -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
   -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
@@ -225,7 +232,7 @@ begin
 {{- range $slot := .Slots}}
   end slot_{{.}};
 {{- range $channel := $.Channels}}
-  {{if $.Chosen .}}if {{.Changed}} then {{end}}{{template "append" $.Append $slot .ID "'u'"}}{{if $.Chosen .}} end if;{{end}}
+  {{with $.Chosen .}}if {{.}} then {{end}}{{template "append" $.Append $slot .ID $.UpdateOrInsert}}{{if $.Chosen .}} end if;{{end}}
 {{- end}}
   exit done;
 {{- end}}
