@@ -41,8 +41,9 @@ test-versions: ## the tests that use a database, on PostgreSQL 14 to 18 (VERSION
 	@scripts/setup.sh go node postgres django pgbouncer
 	scripts/test-versions.sh $(VERSIONS)
 
-client: client/node_modules/.package-lock.json ## the client package's tests
-	cd client && npm run --silent check && npm test --silent
+client: client/node_modules/.package-lock.json ## the client package's tests, its sizes, what npm would be given, and whether the demo page is current
+	cd client && npm run --silent check && npm test --silent && npm run --silent size && npm run --silent lint:package
+	cd client && npm run --silent demo:check
 
 e2e: setup ## the demo in a real browser
 	cd test/e2e && npm test --silent

@@ -65,7 +65,7 @@ func TestMigrationUnderWay(t *testing.T) {
 		m.Exec(t, `insert into orders (id) values (1000)`)
 		until(t, c.name+": events again", func() bool { return m.client.events("orders 1000") > 0 })
 		want := heard + 2
-		if found == before {
+		if all { // nothing was told when it was found; notes of the case before, on other tables, may still have come
 			want = heard + 1
 		}
 		until(t, c.name+": resync when mended", func() bool { return m.client.resynced("orders drift") >= want })

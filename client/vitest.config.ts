@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], restoreMocks: true },
+  test: {
+    restoreMocks: true,
+    projects: [
+      { extends: true, test: { name: 'core', include: ['test/**/*.test.ts'] } },
+      { extends: true, test: { name: 'react', include: ['test/react/**/*.test.tsx'], environment: 'jsdom' } },
+    ],
+  },
 })

@@ -20,25 +20,45 @@ const (
 	uniqueViolation  = "23505"
 	dependentObjects = "2BP01"
 	noPrivilege      = "42501"
+	undefinedObject  = "42704"
+	internalError    = "XX000"
 )
 
 // tries is how often a step asks for a lock, with pauses that grow to a few seconds.
 const tries = 12
 
+// readings is how often up reads the state when what its steps name goes away meanwhile.
+const readings = 6
+
 // Up does what Plan says, table by table, each in a transaction of its own, so that it can be run again where it
-// stopped. Several at once are safe: they take turns, and each reads the state again when it is its turn. progress gets
-// a line for each step, and for each lock that is waited for.
+// stopped. Several at once are safe: they take turns, and each reads the state again when it is its turn. So it does when
+// a role goes while it is at work: roles belong to the whole server, and a Down in another database may be dropping them.
+// progress gets a line for each step, and for each lock that is waited for.
 func Up(ctx context.Context, conn *pgx.Conn, target Target, progress func(string)) error {
 	return locked(ctx, conn, target.Schema, progress, func() error {
-		state, err := Inspect(ctx, conn, target)
-		if err != nil {
-			return err
+		for reading := 1; ; reading++ {
+			err := upOnce(ctx, conn, target, progress)
+			var pgErr *pgconn.PgError
+			if !errors.As(err, &pgErr) || pgErr.Code != undefinedObject || reading == readings {
+				return err
+			}
+			progress(fmt.Sprintf("%s: what is there is read again, %d of %d", pgErr.Message, reading+1, readings))
+			if err := sleep(ctx, rand.N(100*time.Millisecond)); err != nil {
+				return fmt.Errorf("stopped: %w: run `rowfeed migrate up` again: it goes on from there", context.Cause(ctx))
+			}
 		}
-		if err := state.Err(); err != nil {
-			return err
-		}
-		return run(ctx, conn, state.Plan(), progress, "up")
 	})
+}
+
+func upOnce(ctx context.Context, conn *pgx.Conn, target Target, progress func(string)) error {
+	state, err := Inspect(ctx, conn, target)
+	if err != nil {
+		return err
+	}
+	if err := state.Err(); err != nil {
+		return err
+	}
+	return run(ctx, conn, state.Plan(), progress, "up")
 }
 
 // runner executes the steps of a plan.

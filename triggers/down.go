@@ -131,7 +131,12 @@ func explainDependents(err error, schema string) error {
 
 // dropRole drops a role of ours, unless another database of the cluster needs it or we may not.
 func dropRole(ctx context.Context, conn *pgx.Conn, name string, progress func(string)) error {
-	_, err := conn.Exec(ctx, "drop role if exists "+ident(name))
+	drop := "drop role if exists " + ident(name)
+	_, err := conn.Exec(ctx, drop)
+	if stateOf(err) == internalError {
+		// Two downs that drop it at the same time: the server tells the second that the row is gone, not that the role is.
+		_, err = conn.Exec(ctx, drop)
+	}
 	var pgErr *pgconn.PgError
 	switch {
 	case err == nil:

@@ -9,6 +9,7 @@ package audience
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -35,15 +36,18 @@ type Identity struct {
 	asOf uint64 // of the queries' answer, see memo
 }
 
-// Digest returns a short text that is the same, on every node, for as long as the user may see the same: who comes back
-// with a cursor learns from it that the past was judged by other grants.
+// Digest returns a short text that is the same, on every node, for as long as the same user of the same tenant may see the
+// same. Who comes back with a cursor learns from it that the past was judged by other grants; and a browser's tabs share
+// a connection where it is the same, so it must never be for two people, whatever their names are made of.
 func (id *Identity) Digest() string {
 	h := sha256.New()
-	for _, g := range id.Grants {
-		h.Write([]byte(g))
-		h.Write([]byte{'\n'}) // no grant has one
+	length := make([]byte, 8)
+	for _, text := range append([]string{id.Issuer, id.Tenant, id.User}, id.Grants...) {
+		binary.BigEndian.PutUint64(length, uint64(len(text))) // no text can take the place of two
+		h.Write(length)
+		h.Write([]byte(text))
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // ErrUnavailable is in the chain of every error of Identify that is not the asker's fault: a query that fails or takes

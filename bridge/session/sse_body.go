@@ -37,7 +37,8 @@ func readSubscriptions(w http.ResponseWriter, r *http.Request) ([]clientFrame, e
 	return list, nil
 }
 
-// parseSubscriptions reads {"subscriptions":[{…}]}. Names are exact; errors name what is unknown.
+// parseSubscriptions reads {"subscriptions":[{…}]}. The list may be empty: who asks is told who they are, and hears the
+// heartbeats. Names are exact; errors name what is unknown.
 func parseSubscriptions(b []byte) ([]clientFrame, error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("the body is not UTF-8")
@@ -48,7 +49,7 @@ func parseSubscriptions(b []byte) ([]clientFrame, error) {
 	if err := decodeStrict(b, bodyFields, &body); err != nil {
 		return nil, fmt.Errorf("the body %w", err)
 	}
-	if len(body.Subscriptions) == 0 {
+	if body.Subscriptions == nil {
 		return nil, errors.New(`the body names no subscriptions: send {"subscriptions":[{"channel":…}]}`)
 	}
 	list := make([]clientFrame, len(body.Subscriptions))

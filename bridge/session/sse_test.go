@@ -92,6 +92,7 @@ func TestEventsByPost(t *testing.T) {
 			t.Errorf("want resync of %s, got %v", want, f)
 		}
 	}
+	r.Subscribe(t, rig.User(1, clerk), "") // who has nothing to subscribe to yet is welcomed all the same
 }
 
 // What an EventSource will do next is seen to: it forgets a cursor that is worth nothing, and waits where it is asked to.

@@ -20,6 +20,7 @@ import (
 // direct is a feed without a bridge around it: what it hands on is kept as text.
 type direct struct {
 	*rig.Rig
+	url     string // the feed's: the configuration may change while it runs
 	feed    *source.Feed
 	heard   chan string
 	connect atomic.Pointer[func(context.Context) (*pgx.Conn, error)] // nil: as the bridge's role
@@ -48,7 +49,7 @@ func newDirectOn(t *testing.T, db *pgtest.DB, sql, channels string) *direct {
 // attach runs a feed of channel items on what is installed; tune may change how.
 func attach(t *testing.T, r *rig.Rig, tune func(*source.Options)) *direct {
 	t.Helper()
-	d := &direct{Rig: r, heard: make(chan string, heardRoom)}
+	d := &direct{Rig: r, url: r.Config.Database.URL, heard: make(chan string, heardRoom)}
 	o := source.Options{
 		Connect: func(ctx context.Context) (*pgx.Conn, error) {
 			if f := d.connect.Load(); f != nil {
@@ -77,7 +78,7 @@ func attach(t *testing.T, r *rig.Rig, tune func(*source.Options)) *direct {
 
 // plain connects as the bridge does.
 func (d *direct) plain(ctx context.Context) (*pgx.Conn, error) {
-	c, err := pgx.ParseConfig(d.Config.Database.URL)
+	c, err := pgx.ParseConfig(d.url)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,8 @@ type outbox struct {
 // newOutbox fills the outbox with n changes of one transaction, between two ticks, without statistics of them.
 func newOutbox(t *testing.T, n int) *outbox {
 	t.Helper()
-	o := &outbox{direct: &direct{Rig: rig.Prepare(t, table, channels("auto"))}}
+	r := rig.Prepare(t, table, channels("auto"))
+	o := &outbox{direct: &direct{Rig: r, url: r.Config.Database.URL}}
 	o.Outbox = source.NewOutbox(o.run(t))
 	t.Cleanup(func() { o.Close(context.Background()) })
 	o.Exec(t, `select rowfeed.tick()`)

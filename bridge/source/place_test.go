@@ -6,6 +6,7 @@ import (
 	"fmt"
 	command "os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ const wide = `create table item (id int primary key, n int not null default 0, m
 // recapture installs that columns of the table are captured, in this order.
 func (d *direct) recapture(t *testing.T, columns string) {
 	t.Helper()
-	d.Config = rig.Load(t, `{database: {url: "`+d.Config.Database.URL+`"}, server: {admin_listen: ""},
+	d.Config = rig.Load(t, `{database: {url: "`+d.url+`"}, server: {admin_listen: ""},
 auth: {jwt: {algorithms: [HS256], secret: "`+rig.Secret+`"}, user: "{user_id}", grants: ["role:{roles}"]},
 channels: {items: {class: lossless, rules: [
   {table: item, event: item_changed, resource: items, columns: [`+columns+`], audience: ["role:all"]}]}}}`)
@@ -107,7 +108,13 @@ func TestReinstalled(t *testing.T) {
 	d.want(t, "lost: other_epoch")
 	d.await(t, func() bool { return d.feed.Stats.Connected.Load() })
 	d.Exec(t, `update item set n = 3 where id = 3`)
-	d.want(t, "5=3") // the first of the columns is m now
+	got := d.next(t)
+	if got == "5=2" { // the feed had found out before that
+		got = d.next(t)
+	}
+	if got != "5=3" { // the first of the columns is m now
+		t.Errorf("want 5=3, got %s", got)
+	}
 }
 
 // A slot of the outbox is due to be emptied just when a transaction commits that is older than the retention: what it
@@ -143,7 +150,11 @@ func TestRotatedWhileLate(t *testing.T) {
 		t.Fatalf("emptied %v, %v", emptied, err)
 	}
 	d.Exec(t, `update item set n = 2 where id = 2`)
-	d.want(t, "1=1", "2=2")
+	// Two rows have no order: a sweep that reads the current slot alone finds the second, and only a later one the first,
+	// which stands in a slot where no capture of today writes.
+	if got := []string{d.next(t), d.next(t)}; !slices.Contains(got, "1=1") || !slices.Contains(got, "2=2") {
+		t.Errorf("want 1=1 and 2=2, got %q", got)
+	}
 }
 
 // blocked waits until a connection's statement waits for a lock.

@@ -2,78 +2,145 @@ import { Connection } from './connection.js'
 import type { ConnectionState } from './connection.js'
 import { defaultEnvironment } from './environment.js'
 import type { Environment } from './environment.js'
-import type { ErrorFrame, EventFrame, ResyncFrame, Topic } from './frames.js'
-import { call } from './store.js'
+import type {
+  Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic,
+} from './frames.js'
+import type { Link, LinkOptions } from './link.js'
+import { Requests } from './requests.js'
+import type {
+  ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
+} from './schema.js'
+import { call, Store } from './store.js'
 import type { Readable } from './store.js'
 import { Topics } from './topics.js'
 
-/** The `data` of each event, by the event's name; applications give their own. */
-export type EventMap = Record<string, any>
-
-export interface ClientOptions {
+export interface ClientOptions<S = RegisteredSchema> {
   /** The bridge's `/ws`: wss://live.example/ws */
   url: string
   /** Gives a fresh JWT; asked for each connection and before expiry. Left out where a cookie says who is asking. */
   getToken?: () => string | Promise<string>
   /** Channels to hear whole, for `on`. */
-  channels?: readonly string[]
+  channels?: readonly ChannelName<S>[]
   /** What nobody else handles: refused subscriptions, a failing getToken. Written to the console where left out. */
   onError?: (error: ErrorFrame | Error) => void
+  /**
+   * Whether tabs of the same user share one connection; left out: where the browser can. Each tab proves by a connection
+   * of its own who it is, before it shares another's.
+   */
+  share?: boolean
   environment?: Partial<Environment>
 }
 
-export interface SubscriptionOptions {
+export interface HandlerOptions {
+  /** `browser`: of each event one tab's handlers hear, those of a visible one if there is any: one toast, not five. */
+  once?: 'browser'
+}
+
+export interface SubscriptionOptions extends HandlerOptions {
   /** Begin with the last events of the topic, at most so many (and 1,000), oldest first: for an activity feed. */
   rewind?: number
+  /**
+   * What happens from now on is heard: on the first connection, on each later one, and soon after `subscribe` where
+   * another handler of the topic was there before.
+   */
+  onLive?: () => void
   /** What was missed can't be told: fetch afresh. */
   onResync?: (frame: ResyncFrame) => void
   onError?: (frame: ErrorFrame) => void
 }
 
-export interface Client<Events extends EventMap = EventMap> {
+/** A client of a bridge whose installation has the schema S. */
+export interface Client<S = RegisteredSchema> {
   /** What the connection is doing. */
   readonly state: Readable<ConnectionState>
+  /** The channels that it hears whole. */
+  readonly channels: readonly ChannelName<S>[]
   /** Hears the events of a topic. Returns how to stop. */
-  subscribe<Data = Record<string, unknown>>(
-    topic: Topic,
-    handler: (event: EventFrame<Data>) => void,
+  subscribe<C extends ChannelName<S>, R extends ResourceName<S, C>>(
+    topic: TopicOf<S, C, R>,
+    handler: (event: EventsIn<S, C, R>) => void,
     options?: SubscriptionOptions,
   ): () => void
   /**
    * Hears the events of one name in `options.channels`: the row first, the whole event second. On a `leave`, which has
    * no row, the first is empty. Returns how to stop.
    */
-  on<Name extends keyof Events & string>(
-    name: Name,
-    handler: (data: Events[Name], event: EventFrame<Events[Name]>) => void,
+  on<N extends EventName<S>>(
+    name: N,
+    handler: (data: DataOf<Named<S, N>>, event: Named<S, N>) => void,
+    options?: HandlerOptions,
   ): () => void
   /** Hears each `resync` of `options.channels`. Returns how to stop. */
   onResync(handler: (frame: ResyncFrame) => void): () => void
+  /**
+   * Asks the bridge for what is beyond subscriptions, once connected. Rejects with a RequestError: the bridge's `code`,
+   * or `timeout` (10 s), `connection_lost`, `closed`.
+   */
+  request<T extends keyof Known>(frame: RequestFrame<T>): Promise<Answer<T>>
+  /** Hears what the bridge says unasked, beside events. Returns how to stop. */
+  listen<T extends PushFrame['type']>(type: T, handler: (frame: Extract<PushFrame, { type: T }>) => void): () => void
   /** Connects now rather than at the first subscription; after `stopped`, tries again. */
   connect(): void
   /** Disconnects. Subscriptions stay, and are live again after `connect`. */
   close(): void
 }
 
+/** A client of whatever schema: what hooks and helpers take. */
+export type AnyClient = Client<any>
+
 /** Makes a client of a bridge. It connects when there is something to hear. */
-export function createClient<Events extends EventMap = EventMap>(options: ClientOptions): Client<Events> {
+export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfer<S>>): Client<S> {
   const environment: Environment = { ...defaultEnvironment(), ...options.environment }
   const { report } = environment
   const unhandled = options.onError ?? ((error) => console.error('rowfeed:', error))
   const listeners = new Map<string, Set<(event: EventFrame) => void>>()
   const resyncs = new Set<(frame: ResyncFrame) => void>()
+  const state = new Store<ConnectionState>({ status: 'idle' }, report)
+  const send = (frame: ClientFrame): void => link?.send(frame)
+  const topics = new Topics(send, report)
+  const requests = new Requests(send, environment)
+  let link: Link | undefined
+  let wanted = false // to be connected, be there a link yet or not
 
-  const connection = new Connection({
+  const linkOptions: LinkOptions = {
     url: options.url,
     getToken: options.getToken,
     environment,
-    onLive: (grants) => topics.resubscribe(grants),
-    onFrame: (frame) => {
-      if (!topics.receive(frame) && frame.type === 'error') unhandled(frame as ErrorFrame)
+    onLive(grants) {
+      topics.resubscribe(grants)
+      requests.resume()
+    },
+    onFrame(frame) {
+      if (!requests.receive(frame) && !topics.receive(frame) && frame.type === 'error') unhandled(frame as ErrorFrame)
     },
     onTokenError: (cause) => unhandled(new Error('getToken: no token', { cause })),
-  })
-  const topics = new Topics((frame) => connection.send(frame), report)
+  }
+
+  /** Stands on a link, which may take its time to be there. */
+  function use(made: Link): void {
+    link = made
+    made.state.subscribe((now) => {
+      if (now.status !== 'live') {
+        topics.lost()
+        requests.lost(now.status === 'idle' || now.status === 'stopped')
+      }
+      state.set(now)
+    })
+    if (wanted) made.start()
+  }
+  const connect = (options: LinkOptions): Link => new Connection(options)
+  const connectAlone = (): void => use(connect(linkOptions))
+  if (options.share === false || !environment.tabs) connectAlone()
+  else void import('./share.js').then(({ SharedLink }) => use(new SharedLink(linkOptions, connect)), connectAlone)
+
+  let claims: Promise<(id: string) => Promise<boolean>> | undefined
+  /** Runs a handler in one of the browser's tabs only, whichever comes first. */
+  function inOneTab(event: EventFrame, run: () => void): void {
+    const now = state.get()
+    claims ??= import('./once.js').then(({ claimer }) => claimer(environment))
+    const id = JSON.stringify([options.url, now.status === 'live' ? now.user : '', event.id])
+    void claims.then((claim) => claim(id), () => true).then((mine) => mine && call(run, report))
+  }
 
   let joined = false
   // Once, at the first need: a new subscription does not undo `stopped` or `close`, of which only the application
@@ -90,24 +157,30 @@ export function createClient<Events extends EventMap = EventMap>(options: Client
         },
       )
     }
-    connection.start()
+    start()
+  }
+
+  function start(): void {
+    wanted = true
+    if (link) link.start()
+    else state.set({ status: 'connecting', attempt: 0 })
   }
 
   return {
-    state: connection.state,
-    subscribe(topic, handler, { onResync, onError, rewind } = {}) {
-      const own = {
-        onEvent: handler as (event: EventFrame) => void,
-        ...(onResync && { onResync }),
-        ...(onError && { onError }),
-      }
-      const stop = topics.add(topic, own, rewind)
+    state,
+    channels: options.channels ?? [],
+    subscribe(topic, handler, { rewind, once, ...own } = {}) {
+      const hear = handler as (event: EventFrame) => void
+      const onEvent = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
+      const stop = topics.add(topic as Topic, { ...own, onEvent }, rewind)
       join()
       return stop
     },
-    on(name, handler) {
+    on(name, handler, { once } = {}) {
       if (!options.channels?.length) throw new Error('on: no channel to hear: give createClient its `channels`')
-      const listen = (event: EventFrame): void => handler((event.data ?? {}) as any, event as EventFrame<any>)
+      const tell = handler as (data: unknown, event: unknown) => void
+      const hear = (event: EventFrame): void => tell(event.data ?? {}, event)
+      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
       const set = listeners.get(name) ?? new Set()
       listeners.set(name, set.add(listen))
       join()
@@ -119,10 +192,22 @@ export function createClient<Events extends EventMap = EventMap>(options: Client
       join()
       return () => void resyncs.delete(listen)
     },
+    request(frame) {
+      join()
+      return requests.request(frame, state.get().status === 'live')
+    },
+    listen(type, handler) {
+      join()
+      return requests.listen(type, handler)
+    },
     connect() {
       join()
-      connection.start()
+      start()
     },
-    close: () => connection.stop(),
+    close() {
+      wanted = false
+      if (link) link.stop()
+      else state.set({ status: 'idle' })
+    },
   }
 }

@@ -21,9 +21,7 @@ export function isTerminal(code: number): boolean {
   return (code >= 4500 && code <= 4999) || refused.includes(code)
 }
 
-/** The wait in milliseconds that a draining node asks for in its close reason; undefined where it names none. */
-export function drainDelay(code: number, reason: string): number | undefined {
-  if (code !== CloseCode.draining) return undefined
-  const digits = /\d+/.exec(reason)?.[0]
-  return digits === undefined ? undefined : Math.min(Number(digits), 60_000)
+/** The wait in milliseconds that a close reason asks for, as that of a draining node does; 0 where it names none. */
+export function retryDelay(reason: string): number {
+  return Math.min(Number(/retry_ms=(\d+)/.exec(reason)?.[1] ?? 0), 60_000)
 }

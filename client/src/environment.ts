@@ -10,42 +10,61 @@ export interface SocketLike {
 
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike
 
+/** By what the tabs of a browser find each other. */
+export interface Tabs {
+  locks: Pick<LockManager, 'request'>
+  BroadcastChannel: new (name: string) => Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'>
+}
+
 /** The outside world; each part can be replaced, for tests and for runtimes that lack one. */
 export interface Environment {
-  WebSocket: SocketConstructor
+  /** Where there is none, or none gets through, Server-Sent Events by `fetch` take its place. */
+  WebSocket: SocketConstructor | undefined
+  fetch: typeof globalThis.fetch | undefined
   setTimeout(run: () => void, ms: number): unknown
   clearTimeout(timer: unknown): void
-  /** Milliseconds; only differences count. */
+  /** Milliseconds, by a clock that goes on while the machine sleeps; only differences count. */
   now(): number
   /** From 0 up to 1, as Math.random. */
   random(): number
   /** Where errors go that the application's own handlers throw. */
   report(error: unknown): void
-  /** Calls back when the network or the page is there again; returns how to stop. */
-  onWake(wake: () => void): () => void
+  /** Calls back when the network or the page is there again, or (`offline`) has gone; returns how to stop. */
+  onWake(wake: (offline?: boolean) => void): () => void
+  /** Absent where there are no tabs to share a connection with. */
+  tabs?: Tabs | undefined
 }
 
 export function defaultEnvironment(): Environment {
   return {
     WebSocket: globalThis.WebSocket,
+    fetch: globalThis.fetch?.bind(globalThis),
     setTimeout: (run, ms) => setTimeout(run, ms),
     clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     now: () => Date.now(),
     random: () => Math.random(),
-    report: (error) => console.error('rowfeed: a handler threw', error),
+    report: (error) => console.error('rowfeed:', error),
     onWake: browserWake,
+    tabs: browserTabs(),
   }
 }
 
-function browserWake(wake: () => void): () => void {
+function browserTabs(): Tabs | undefined {
+  const { navigator, BroadcastChannel } = globalThis
+  const browser = 'document' in globalThis || 'WorkerGlobalScope' in globalThis // Node has locks and channels, but no tabs
+  return browser && navigator?.locks && BroadcastChannel ? { locks: navigator.locks, BroadcastChannel } : undefined
+}
+
+/** `pageshow` is also a page that comes out of the back/forward cache, `resume` one that was frozen. */
+function browserWake(wake: (offline?: boolean) => void): () => void {
   const page = globalThis.document as Document | undefined
-  const visible = (): void => {
-    if (page?.visibilityState === 'visible') wake()
+  const look = ({ type }: Event): void => {
+    if (type === 'offline' || page?.visibilityState !== 'hidden') wake(type === 'offline')
   }
-  globalThis.addEventListener?.('online', wake)
-  page?.addEventListener('visibilitychange', visible)
-  return () => {
-    globalThis.removeEventListener?.('online', wake)
-    page?.removeEventListener('visibilitychange', visible)
+  const watch = (how: 'addEventListener' | 'removeEventListener'): void => {
+    for (const type of ['online', 'offline', 'pageshow']) globalThis[how]?.(type, look)
+    for (const type of ['visibilitychange', 'resume']) page?.[how](type, look)
   }
+  watch('addEventListener')
+  return () => watch('removeEventListener')
 }

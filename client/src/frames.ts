@@ -82,6 +82,68 @@ export interface HeartbeatFrame {
   cursors: Record<string, string>
 }
 
+/** Somebody in a room. */
+export interface PresentUser {
+  user: string
+  name?: string
+  /** What they say of themselves: not to be trusted. */
+  state?: Record<string, unknown>
+  since?: string
+}
+
+/** All who are in a room: the answer to `presence.enter`. */
+export interface PresenceFrame {
+  type: 'presence'
+  ref?: string
+  room: string
+  users: PresentUser[]
+}
+
+/** Somebody else came, changed or went. */
+export interface PresenceChangeFrame extends PresentUser {
+  type: 'presence.joined' | 'presence.changed' | 'presence.left'
+  room: string
+}
+
+/** The answer to `lease.acquire`, `lease.renew` and `lease.release`. */
+export interface LeaseFrame {
+  type: 'lease'
+  ref?: string
+  granted: boolean
+  /** Grows with each holder: give it to whatever stores the row. */
+  fence?: number
+  /** How long it is held, by oneself or by the other one. */
+  expires_in_ms?: number
+  /** Who holds it, where it is not granted. */
+  user?: string
+  name?: string
+}
+
+/** A kept notification. */
+export interface NotificationItem {
+  id: string | number
+  at?: string
+  message?: string
+  link?: string
+  read_at?: string | null
+  data?: Record<string, unknown>
+}
+
+/** One's own notifications, the newest first: the answer to `notifications.list`. */
+export interface NotificationsFrame {
+  type: 'notifications'
+  ref?: string
+  items: NotificationItem[]
+  unread: number
+}
+
+/** How many are unread now; every tab of the user hears it. */
+export interface NotificationCountFrame {
+  type: 'notification_count'
+  ref?: string
+  unread: number
+}
+
 export type ControlFrame =
   | WelcomeFrame
   | SubscribedFrame
@@ -91,6 +153,11 @@ export type ControlFrame =
   | ResyncFrame
   | AuthExpiringFrame
   | HeartbeatFrame
+  | PresenceFrame
+  | PresenceChangeFrame
+  | LeaseFrame
+  | NotificationsFrame
+  | NotificationCountFrame
 
 /** What the bridge sends. */
 export type ServerFrame = ControlFrame | EventFrame
@@ -104,9 +171,33 @@ export interface Topic {
   where?: Record<string, Scalar | Scalar[]>
 }
 
+/** What `client.request` sends, and what answers it. */
+export interface Requests {
+  'presence.enter': [{ room: string; state?: Record<string, unknown> }, PresenceFrame]
+  'presence.update': [{ room: string; state: Record<string, unknown> }, void]
+  'presence.leave': [{ room: string }, void]
+  'lease.acquire': [{ resource: string; key: Key; ttl_ms: number }, LeaseFrame]
+  'lease.renew': [{ resource: string; key: Key; ttl_ms?: number }, LeaseFrame]
+  'lease.release': [{ resource: string; key: Key }, LeaseFrame]
+  'notifications.list': [{ before?: string | number; limit?: number }, NotificationsFrame]
+  'notifications.read': [{ ids: (string | number)[] } | { all: true }, NotificationCountFrame]
+}
+
+/** A request as the application makes it; the client gives it its `ref`. */
+export type RequestFrame<T extends keyof Requests = keyof Requests> = {
+  [N in T]: { type: N } & Requests[N][0]
+}[T]
+
+/** The answer to a request of type T. */
+export type Answer<T extends keyof Requests> = Requests[T][1]
+
+/** What the bridge says unasked, beside events: by what `client.listen` hears it. */
+export type PushFrame = PresenceFrame | PresenceChangeFrame | NotificationCountFrame
+
 /** What the client sends. */
 export type ClientFrame =
   | { type: 'auth'; token: string }
+  | (RequestFrame & { ref: string })
   | ({ type: 'subscribe'; ref: string; cursor?: string; rewind?: number } & Topic)
   | { type: 'unsubscribe'; ref: string; subscription: string }
   | { type: 'ping' }

@@ -20,7 +20,7 @@ export function seenThrough(topic: Topic, event: EventFrame): EventFrame | undef
 }
 
 /** Compares keys as text: routers give '17' where the bridge has 17. */
-function keyText(key: Key): string {
+export function keyText(key: Key): string {
   return Array.isArray(key) ? JSON.stringify(key.map(String)) : String(key)
 }
 

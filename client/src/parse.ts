@@ -49,6 +49,21 @@ const controls: Record<ControlFrame['type'], (f: Fields) => boolean> = {
     isString(f.channel) && optional(f.resource, isString) && optional(f.ref, isString) && isString(f.reason),
   auth_expiring: (f) => isNumber(f.in_ms),
   heartbeat: (f) => isFields(f.cursors) && Object.values(f.cursors).every(isString),
+  presence: (f) => isString(f.room) && isList(f.users, (user) => isString(user.user)),
+  'presence.joined': isPresence,
+  'presence.changed': isPresence,
+  'presence.left': isPresence,
+  lease: (f) => typeof f.granted === 'boolean',
+  notifications: (f) => isList(f.items, (item) => item.id !== undefined) && isNumber(f.unread),
+  notification_count: (f) => isNumber(f.unread),
+}
+
+function isPresence(f: Fields): boolean {
+  return isString(f.room) && isString(f.user)
+}
+
+function isList(value: unknown, check: (item: Fields) => boolean): boolean {
+  return Array.isArray(value) && value.every((item) => isFields(item) && check(item))
 }
 
 function optional(value: unknown, check: (value: unknown) => boolean): boolean {

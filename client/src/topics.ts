@@ -6,6 +6,7 @@ import { call } from './store.js'
 
 export interface Handler {
   onEvent(event: EventFrame): void
+  onLive?(): void
   onResync?(frame: ResyncFrame): void
   onError?(frame: ErrorFrame): void
 }
@@ -18,7 +19,7 @@ interface Entry {
   live: boolean // the bridge has said `subscribed` on some connection
   resuming: boolean // on this one it was given a cursor to go on from
   rewinding: boolean // and here it was asked to begin in the past
-  refused: boolean // and that it won't on this one
+  refused: ErrorFrame | undefined // and that it won't on this one
   asked: boolean // and has not answered on this one
 }
 
@@ -29,6 +30,7 @@ export class Topics {
   readonly #seen = new Seen()
   readonly #send: (frame: ClientFrame) => void
   readonly #report: (error: unknown) => void
+  readonly #rounded = new Set<string>() // resources of which the application knows that their ids are
   #grants: string | undefined // by which what was sent since the last connection began was judged
   #refs = 0
   #clock = 0
@@ -45,14 +47,21 @@ export class Topics {
     if (entry === undefined) {
       const ref = this.#ref()
       entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false,
-        rewinding: rewind !== undefined, refused: false, asked: true }
+        rewinding: rewind !== undefined, refused: undefined, asked: true }
       this.#entries.set(name, entry)
       this.#send(subscribeFrame(entry))
     }
     const mine = entry
     const own = { ...handler } // its own identity: the same handler may subscribe twice
     mine.handlers.set(own, ++this.#clock)
+    if (!mine.asked) queueMicrotask(() => this.#catchUp(mine, own)) // the answer came before the handler
     return () => this.#remove(name, mine, own)
+  }
+
+  /** Tells a handler that came later what the bridge has said to its topic. */
+  #catchUp({ handlers, asked, refused }: Entry, handler: Handler): void {
+    if (asked || !handlers.has(handler)) return
+    call(() => (refused === undefined ? handler.onLive?.() : handler.onError?.(refused)), this.#report)
   }
 
   #remove(name: string, entry: Entry, handler: Handler): void {
@@ -74,14 +83,20 @@ export class Topics {
     if (grants !== this.#grants) this.#cursors.clear()
     this.#grants = grants
     for (const entry of this.#entries.values()) {
-      entry.refused = false
+      entry.refused = undefined
       entry.asked = true
       const past = !entry.live && entry.rewind !== undefined
       const cursor = past ? undefined : this.#cursors.get(entry.topic.channel)
       entry.resuming = cursor !== undefined
-      entry.rewinding = cursor === undefined && entry.rewind !== undefined
+      // It may be sent what others of the client have had before it was there; that is news to it alone.
+      entry.rewinding = cursor === undefined ? entry.rewind !== undefined : !entry.live
       this.#send(subscribeFrame(entry, cursor))
     }
+  }
+
+  /** The connection is gone: what was answered on it has to be answered again. */
+  lost(): void {
+    for (const entry of this.#entries.values()) entry.asked = true
   }
 
   /** Hands a frame to whom it concerns; true where somebody took it. */
@@ -104,6 +119,7 @@ export class Topics {
 
   #event(event: EventFrame): boolean {
     if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
+    this.#doubt(event)
     const before = this.#seen.mark(event.id, this.#clock)
     for (const { topic, handlers, rewinding } of [...this.#entries.values()]) {
       if (before !== undefined && !rewinding) continue
@@ -116,13 +132,27 @@ export class Topics {
     return true
   }
 
+  /** Says once of a resource that JSON.parse has made its ids others. */
+  #doubt({ channel, resource, resource_id, data = {} }: EventFrame): void {
+    const big = (value: unknown): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
+    const name = `${channel}/${resource}`
+    if (this.#rounded.has(name)) return
+    if (![resource_id].flat().some(big) && !Object.keys(data).some((key) => big(data[key]) && /id$/i.test(key))) return
+    this.#rounded.add(name)
+    const remedy = 'name their columns in the rule\'s `strings`'
+    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: ${remedy}`))
+  }
+
   #subscribed(ref: string, resumed: boolean): boolean {
     const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
     if (entry === undefined) return true // unsubscribed meanwhile
     const { channel, resource } = entry.topic
     entry.asked = false
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
+    // Its transport had it go on from a cursor: what others have had already is news to it.
+    if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
+    this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
     if (!missed) return true
     // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
     const frame: ResyncFrame = { type: 'resync', channel, ref, reason: 'reconnected' }
@@ -132,7 +162,11 @@ export class Topics {
 
   #refused(frame: ErrorFrame): boolean {
     const concerned = ({ ref }: Entry): boolean => ref === frame.ref
-    for (const entry of this.#entries.values()) if (concerned(entry)) entry.refused = true
+    for (const entry of this.#entries.values()) {
+      if (!concerned(entry)) continue
+      entry.refused = frame
+      entry.asked = false
+    }
     return this.#each(concerned, (handler) => handler.onError, frame)
   }
 
@@ -185,7 +219,7 @@ function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientF
 }
 
 /** The same text for the same topic, in whatever order its `where` was written. */
-function canonical({ channel, resource, key, where }: Topic): string {
+export function canonical({ channel, resource, key, where }: Topic): string {
   const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([channel, resource ?? null, key ?? null, fields])
 }

@@ -189,3 +189,266 @@ test('an address that is none stops', async () => {
   await vi.advanceTimersByTimeAsync(0)
   expect(bench.client.state.get()).toMatchObject({ status: 'stopped', reason: 'SyntaxError: invalid url' })
 })
+
+describe('a doubtful connection', () => {
+  test('after a sleep in which nothing was heard is dropped, and made anew at once', async () => {
+    const bench = setup()
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    vi.setSystemTime(Date.now() + 3_600_000) // the clock went on, the timers did not
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(socket.closedWith).toBe(4002)
+    expect(bench.sockets).toHaveLength(2)
+  })
+
+  test('is dropped when the page is woken, without waiting for a timer', async () => {
+    const bench = setup()
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    vi.setSystemTime(Date.now() + 60_000)
+    bench.wake()
+    expect(socket.closedWith).toBe(4002)
+    await bench.socket()
+    expect(bench.sockets).toHaveLength(2)
+  })
+
+  test('has 5 s to answer a ping when the network or the page comes back', async () => {
+    const bench = setup()
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    await vi.advanceTimersByTimeAsync(20_000)
+    bench.wake()
+    expect(socket.of('ping')).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(4_999)
+    socket.say({ type: 'pong' })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(bench.client.state.get().status).toBe('live')
+    bench.wake(true) // the browser says that it is offline
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(bench.client.state.get()).toMatchObject({ status: 'waiting', code: 4002 })
+  })
+
+  test('being offline does not end the wait', async () => {
+    const bench = setup()
+    bench.client.connect()
+    ;(await bench.socket()).end(1006)
+    bench.wake(true)
+    await vi.advanceTimersByTimeAsync(499)
+    expect(bench.sockets).toHaveLength(1)
+  })
+
+  test('a clock that is put back drops nothing, and silence still counts', async () => {
+    const bench = setup()
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    vi.setSystemTime(Date.now() - 3_600_000)
+    await vi.advanceTimersByTimeAsync(34_000)
+    expect(bench.client.state.get().status).toBe('live')
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(bench.client.state.get().status).toBe('waiting')
+  })
+})
+
+describe('the token', () => {
+  test('is renewed by the own clock where the bridge does not ask, and the renewal renewed', async () => {
+    const tokens = ['first', 'second', 'third']
+    const bench = setup({ getToken: () => tokens.shift()! })
+    bench.client.connect()
+    const socket = await bench.socket()
+    const beat = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 5_000) {
+        await vi.advanceTimersByTimeAsync(5_000)
+        socket.say({ type: 'heartbeat', cursors: {} })
+      }
+    }
+    socket.welcome()
+    await beat(265_000)
+    expect(socket.of('auth')).toHaveLength(1)
+    await beat(10_000)
+    expect(socket.of('auth').map(({ token }) => token)).toEqual(['first', 'second'])
+    socket.say({ type: 'welcome', user: '42', session: 's-1', expires_in_ms: 60_000, heartbeat_ms: 25_000 })
+    await beat(50_000)
+    expect(socket.of('auth').map(({ token }) => token)).toEqual(['first', 'second', 'third'])
+    await beat(60_000)
+    expect(socket.of('auth')).toHaveLength(3)
+  })
+
+  test('is asked for again where getToken failed to renew it', async () => {
+    const getToken = vi.fn().mockResolvedValue('second')
+    getToken.mockResolvedValueOnce('first').mockRejectedValueOnce(new Error('502'))
+    const bench = setup({ getToken })
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    socket.say({ type: 'auth_expiring', in_ms: 60_000 })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(bench.unhandled).toMatchObject([{ message: 'getToken: no token', cause: { message: '502' } }])
+    expect(socket.of('auth').map(({ token }) => token)).toEqual(['first', 'second'])
+  })
+
+  test('that never comes is given up, told, and asked for again', async () => {
+    const getToken = vi.fn().mockReturnValueOnce(new Promise(() => {})).mockResolvedValue('t')
+    const bench = setup({ getToken })
+    bench.client.connect()
+    await vi.advanceTimersByTimeAsync(35_000)
+    expect(bench.unhandled).toMatchObject([{ message: 'getToken: no token', cause: { message: 'no answer in 35 s' } }])
+    await vi.advanceTimersByTimeAsync(500)
+    expect(bench.sockets).toHaveLength(1)
+    ;(await bench.socket()).welcome()
+    expect(bench.client.state.get().status).toBe('live')
+  })
+})
+
+test('a bridge that is too busy says how long to stay away, if only by 1013', async () => {
+  const bench = setup()
+  bench.client.connect()
+  ;(await bench.socket()).end(1013, 'database is away; retry_ms=3000')
+  expect(bench.client.state.get()).toMatchObject({ status: 'waiting', retryInMs: 3000 })
+})
+
+describe('where no WebSocket gets through', () => {
+  /** A bridge that can only be reached by fetch, or not at all; it counts the requests. */
+  function network() {
+    const stream = undefined as ReadableStreamDefaultController<Uint8Array> | undefined
+    const wire = { open: true, requests: 0, stream }
+    const text = 'data: {"type":"welcome","user":"42","session":"s","expires_in_ms":0,"heartbeat_ms":1000000000}\n\n'
+    const fetch = async (): Promise<Response> => {
+      wire.requests++
+      if (!wire.open) throw new TypeError('fetch failed')
+      return new Response(
+        new ReadableStream<Uint8Array>({
+          start(stream) {
+            wire.stream = stream
+            stream.enqueue(new TextEncoder().encode(text))
+          },
+        }),
+      )
+    }
+    return { wire, environment: { fetch: fetch as typeof globalThis.fetch } }
+  }
+
+  /** Two WebSockets that get nowhere. */
+  async function blocked() {
+    const { wire, environment } = network()
+    const bench = setup({ environment })
+    bench.client.connect()
+    for (let i = 0; i < 2; i++) {
+      ;(await bench.socket()).end(1006)
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+    return { wire, bench }
+  }
+
+  const transport = ({ client }: ReturnType<typeof setup>) => client.state.get()
+
+  test('the third attempt is a stream, and it stays with that', async () => {
+    const { wire, bench } = await blocked()
+    await vi.waitFor(() => expect(transport(bench)).toEqual({ status: 'live', user: '42', transport: 'sse' }))
+    expect(bench.sockets).toHaveLength(3) // beside it: perhaps the bridge was away just then
+    bench.sockets[2]!.end(1006)
+    wire.stream!.close()
+    await vi.waitFor(() => expect(transport(bench).status).toBe('waiting'))
+    await vi.advanceTimersByTimeAsync(20_000)
+    await vi.waitFor(() => expect(transport(bench).status).toBe('live'))
+    expect([bench.sockets.length, wire.requests]).toEqual([3, 2])
+  })
+
+  test('it tries a WebSocket at once and now and then, and goes over to it when it is welcomed there', async () => {
+    const { bench } = await blocked()
+    await vi.waitFor(() => expect(transport(bench).status).toBe('live'))
+    const [, , first] = bench.sockets
+    first!.open() // opened, but nothing gets through
+    await vi.advanceTimersByTimeAsync(35_000)
+    expect(bench.sockets).toHaveLength(4)
+    expect(first!.closedWith).toBe(1000)
+    bench.sockets[3]!.end(1006)
+    await vi.advanceTimersByTimeAsync(65_000)
+    expect(bench.sockets).toHaveLength(5)
+    expect(transport(bench)).toMatchObject({ status: 'live', transport: 'sse' })
+    bench.client.subscribe(stock, () => {})
+    const states: string[] = []
+    bench.client.state.subscribe(({ status }) => states.push(status))
+    bench.sockets[4]!.welcome()
+    expect(states).toEqual(['live'])
+    expect(transport(bench)).toEqual({ status: 'live', user: '42', name: 'Siti' })
+    expect(bench.sockets[4]!.sent).toEqual([
+      { type: 'auth', token: 'a.b.c' },
+      { type: 'subscribe', ref: '1', channel: 'stock' },
+    ])
+    bench.sockets[4]!.end(1006)
+    await vi.advanceTimersByTimeAsync(5_000)
+    await vi.waitFor(() => expect(transport(bench)).toMatchObject({ transport: 'sse' }))
+    expect(bench.sockets).toHaveLength(5) // and not again at once
+  })
+
+  test('a WebSocket that is cut again and again has not got through either; one that lives has', async () => {
+    const { environment } = network()
+    const bench = setup({ environment })
+    bench.client.connect()
+    const cut = async (after: number) => {
+      const socket = await bench.socket()
+      socket.welcome()
+      await vi.advanceTimersByTimeAsync(after)
+      socket.end(1006)
+      await vi.advanceTimersByTimeAsync(5_000)
+    }
+    for (const after of [100, 5_000, 100, 100]) await cut(after)
+    await vi.waitFor(() => expect(transport(bench)).toMatchObject({ transport: 'sse' }))
+    bench.client.close()
+    expect(bench.sockets.at(-1)!.closedWith).toBe(1000) // also the one that was tried beside
+  })
+
+  test('a WebSocket without a welcome for 15 s has got nowhere', async () => {
+    const { environment } = network()
+    const bench = setup({ environment })
+    bench.client.connect()
+    await vi.advanceTimersByTimeAsync(15_500 + 16_000)
+    await vi.waitFor(() => expect(transport(bench)).toMatchObject({ transport: 'sse' }))
+    expect(bench.sockets).toHaveLength(3)
+  })
+
+  test('where nothing gets through it tries both in turn', async () => {
+    const { wire, environment } = network()
+    wire.open = false
+    const bench = setup({ environment })
+    const tried: string[] = []
+    bench.client.connect()
+    while (tried.length < 6) {
+      const { sockets } = bench
+      const before = [sockets.length, wire.requests]
+      await vi.waitFor(() => expect([sockets.length, wire.requests]).not.toEqual(before))
+      tried.push(sockets.length > before[0]! ? 'socket' : 'stream')
+      if (sockets.length > before[0]!) sockets.at(-1)!.end(1006)
+      await vi.waitFor(() => expect(transport(bench).status).toBe('waiting'))
+      const state = transport(bench)
+      if (state.status === 'waiting') await vi.advanceTimersByTimeAsync(state.retryInMs - 200)
+    }
+    expect(tried).toEqual(['socket', 'socket', 'stream', 'socket', 'stream', 'socket'])
+  })
+
+  test('without fetch and WebSocket it says what is missing', async () => {
+    const bench = setup({ environment: { WebSocket: undefined } })
+    bench.client.connect()
+    await vi.advanceTimersByTimeAsync(0)
+    const reason = expect.stringContaining('environment.WebSocket') as string
+    expect(bench.client.state.get()).toMatchObject({ status: 'stopped', reason })
+  })
+})
+
+test('sends 40 frames a second: the bridge drops what is more than it takes', async () => {
+  const bench = setup()
+  for (let key = 0; key < 100; key++) bench.client.subscribe({ channel: 'stock', resource: 'skus', key }, () => {})
+  const socket = await bench.socket()
+  socket.welcome()
+  expect(socket.of('subscribe')).toHaveLength(40)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(socket.of('subscribe')).toHaveLength(80)
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(socket.of('subscribe').map(({ key }) => key)).toEqual([...Array(100).keys()])
+  bench.client.close()
+  expect(vi.getTimerCount()).toBe(0)
+})

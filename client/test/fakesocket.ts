@@ -53,7 +53,7 @@ export interface Bench {
   sockets: FakeSocket[]
   reported: unknown[]
   unhandled: unknown[]
-  wake: () => void
+  wake: (offline?: boolean) => void
   /** The newest connection; waits for the token before it. */
   socket(): Promise<FakeSocket>
 }
@@ -83,6 +83,7 @@ export function setup(options: Partial<ClientOptions> = {}): Bench {
           bench.sockets.push(this)
         }
       },
+      fetch: undefined,
       random: () => 1,
       report: (error) => bench.reported.push(error),
       onWake: (wake) => {

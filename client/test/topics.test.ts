@@ -145,6 +145,68 @@ describe('subscribe', () => {
   })
 })
 
+test('ids that JavaScript has rounded are told of once a resource, with what to do, and never by value', async () => {
+  const bench = setup({ channels: ['stock'] })
+  const socket = await live(bench)
+  const big = 2 ** 53
+  const tell = (fields: Partial<EventFrame>) => {
+    socket.say(event(fields))
+    return bench.reported.splice(0).map(String)
+  }
+  const words = (name: string) => [expect.stringMatching(new RegExp(`${name}: ids past 2\\^53 .* \`strings\`$`)) as string]
+  expect(tell({ resource_id: big - 1, data: { sku_id: -(big - 1), ratio: 1e300, n: big } })).toEqual([])
+  expect(tell({ resource_id: big })).toEqual(words('stock/stock-levels'))
+  expect(tell({ resource_id: big })).toEqual([])
+  expect(tell({ resource: 'skus', data: { supplierId: -big } })).toEqual(words('stock/skus'))
+  expect(tell({ resource: 'places', resource_id: ['a', big] })).toEqual(words('stock/places'))
+  expect(tell({ resource: 'strings', resource_id: String(big) })).toEqual([])
+})
+
+describe('onLive', () => {
+  test('is told on each connection, and soon to who comes later', async () => {
+    const bench = setup()
+    const heard: string[] = []
+    const hear = (name: string) =>
+      bench.client.subscribe({ channel: 'stock' }, () => {}, { onLive: () => heard.push(name) })
+    hear('first')
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    hear('before the answer')
+    await Promise.resolve()
+    expect(heard).toEqual([])
+    socket.say({ type: 'subscribed', ref: '1' })
+    expect(heard).toEqual(['first', 'before the answer'])
+    hear('later')()
+    const stop = hear('later still')
+    expect(heard).toHaveLength(2)
+    await Promise.resolve()
+    expect(heard.splice(0)).toEqual(['first', 'before the answer', 'later still'])
+    stop()
+    const next = await reconnect(bench)
+    hear('while it is asked again')
+    await Promise.resolve()
+    expect(heard).toEqual([])
+    next.say({ type: 'subscribed', ref: '1', resumed: true })
+    expect(heard).toEqual(['first', 'before the answer', 'while it is asked again'])
+  })
+
+  test('who comes after the topic was refused is told of it', async () => {
+    const bench = setup()
+    const [one, two] = [vi.fn(), vi.fn()]
+    bench.client.subscribe({ channel: 'nope' }, () => {}, { onError: one })
+    bench.client.connect()
+    const socket = await bench.socket()
+    socket.welcome()
+    const error = { type: 'error', ref: '1', code: 'unknown_channel', message: 'no channel nope' } as const
+    socket.say(error)
+    bench.client.subscribe({ channel: 'nope' }, () => {}, { onError: two, onLive: two })
+    await Promise.resolve()
+    expect(one.mock.calls).toEqual([[error]])
+    expect(two.mock.calls).toEqual([[error]])
+  })
+})
+
 describe('resync', () => {
   function listening(): [Bench, ResyncFrame[][]] {
     const bench = setup()
@@ -228,6 +290,24 @@ describe('resync', () => {
       ['7f3a:1', undefined],
       [undefined, 5],
     ])
+  })
+
+  test('who was not there before the drop hears what follows from the cursor on, be it known to others', async () => {
+    const bench = setup()
+    const heard: string[] = []
+    bench.client.subscribe({ channel: 'stock', where: { sku_id: [5] } }, () => {})
+    const first = await live(bench)
+    const [unseen, seen] = [event({ data: { sku_id: 6 } }), event()]
+    first.say(event({ cursor: '7f3a:1' }))
+    first.say(seen)
+    first.end(1006)
+    bench.client.subscribe({ channel: 'stock' }, ({ id }) => heard.push(id))
+    await vi.advanceTimersByTimeAsync(500)
+    const second = await bench.socket()
+    second.welcome()
+    for (const ref of ['1', '2']) second.say({ type: 'subscribed', ref, resumed: true })
+    for (const frame of [unseen, seen, seen]) second.say(frame)
+    expect(heard).toEqual([unseen.id, seen.id])
   })
 
   test('a cursor that came after it was asked for helps nobody: the application is told', async () => {

@@ -27,8 +27,9 @@ Everything ends with Ctrl-C, and nothing is left behind.`
 
 // demoOptions are the flags of the verb.
 type demoOptions struct {
-	port int     // of the page; 0: any
-	rate float64 // changes a second
+	port   int     // of the page; 0: any
+	rate   float64 // changes a second
+	bridge string  // a folder for the bridge's configuration; empty: the bridge runs here
 }
 
 func newDemoCommand(env *environment) *cobra.Command {
@@ -47,6 +48,8 @@ func newDemoCommand(env *environment) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&opt.port, "port", 8099, "loopback `port` of the page; another one when it is taken, 0 for any")
 	cmd.Flags().Float64Var(&opt.rate, "rate", 3, "row `changes` a second in the sample ERP; 0 for none but your own")
+	cmd.Flags().StringVar(&opt.bridge, "bridge", "", "write the bridge's configuration into this `folder`, and leave it to "+
+		"you to start it, to kill it and to start it again")
 	return cmd
 }
 
@@ -80,38 +83,51 @@ func runDemo(ctx context.Context, env *environment, opt demoOptions) error {
 	if err != nil {
 		return quietEnd(ctx, err)
 	}
-	return stage.diagnose(stage.perform(ctx, env, opt.rate, page, handler))
+	return stage.diagnose(stage.perform(ctx, env, opt, page, handler))
 }
 
 // perform runs the bridge, the page and the people until ctx ends or one of them fails, and waits for their end.
 func (s *demoStage) perform(
-	ctx context.Context, env *environment, rate float64, page net.Listener, h *demoServer,
+	ctx context.Context, env *environment, opt demoOptions, page net.Listener, h *demoServer,
 ) error {
-	log, err := env.logger(config.Log{Level: "warn", Format: "console"})
-	if err != nil {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.watch(ctx) })
+	if opt.bridge == "" {
+		node, err := s.node(env)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return named("bridge", node.Run(ctx)) })
+		select {
+		case <-node.Ready():
+		case <-ctx.Done():
+			return g.Wait()
+		}
+	} else if err := s.handOver(env.stdout, opt.bridge); err != nil {
 		return err
 	}
-	node, err := bridge.New(s.cfg, log, bridge.WithDriftCheck(time.Second)) // a visitor does not wait a quarter of a minute
-	if err != nil {
-		return fmt.Errorf("make bridge: %w", err)
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return named("bridge", node.Run(ctx)) })
-	g.Go(func() error { return s.watch(ctx) })
-	select {
-	case <-node.Ready():
-	case <-ctx.Done():
-		return g.Wait()
-	}
-	if rate > 0 {
-		g.Go(func() error { return s.work(ctx, rate) })
+	if opt.rate > 0 {
+		g.Go(func() error { return s.work(ctx, opt.rate) })
 		g.Go(func() error { return h.act(ctx) })
 	}
 	g.Go(func() error { return servePage(ctx, page, h) })
-	welcome(env.stdout, page.Addr(), rate, h.people)
+	welcome(env.stdout, page.Addr(), opt.rate, h.people)
 	<-ctx.Done()
 	fmt.Fprintf(env.stdout, "\nrowfeed demo: stopping …\n")
 	return g.Wait()
+}
+
+// node makes the bridge.
+func (s *demoStage) node(env *environment) (*bridge.Bridge, error) {
+	log, err := env.logger(config.Log{Level: "warn", Format: "console"})
+	if err != nil {
+		return nil, err
+	}
+	node, err := bridge.New(s.cfg, log, bridge.WithDriftCheck(time.Second)) // a visitor does not wait a quarter of a minute
+	if err != nil {
+		return nil, fmt.Errorf("make bridge: %w", err)
+	}
+	return node, nil
 }
 
 // quietEnd takes an error that only says that ctx has ended as no error: the visitor pressed Ctrl-C.

@@ -15,7 +15,9 @@ import (
 	"sync"
 )
 
-//go:embed demo/*.html demo/*.css demo/*.js demo/*.svg
+// demoPage is what `npm run demo:build` makes of client/demo.
+//
+//go:embed demo/dist
 var demoPage embed.FS
 
 // maxDemoBody is the longest request body, in bytes.
@@ -47,7 +49,7 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := fs.Sub(demoPage, "demo")
+	pages, err := fs.Sub(demoPage, "demo/dist")
 	if err != nil {
 		return nil, err
 	}

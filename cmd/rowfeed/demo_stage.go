@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,6 +41,7 @@ type demoStage struct {
 	feed     *pgxpool.Pool // as the bridge, to count what was committed
 	operator *pgxpool.Pool // as who may ask the bridge to explain
 	origin   string        // of the page
+	environ  []string      // of the bridge: what differs from the sample ERP's configuration
 }
 
 // newDemoStage builds it. What is returned has to be closed, with an error too where it is not nil.
@@ -105,13 +108,14 @@ func (s *demoStage) configure() (*config.Config, error) {
 	if err := os.WriteFile(file, erp.Config, 0o600); err != nil {
 		return nil, fmt.Errorf("write configuration: %w: set TMPDIR to a directory that can be written", err)
 	}
-	cfg, err := config.Load(config.Options{Path: file, Environ: []string{
+	s.environ = []string{
 		"ROWFEED_DATABASE_URL=" + s.server.URL(demoDatabase, demoBridgeRole),
 		"ROWFEED_SERVER_LISTEN=" + bridge,
 		"ROWFEED_SERVER_DRAIN=1s",
 		"ROWFEED_SERVER_ALLOWED_ORIGINS=" + s.origin + "," + localhost(s.origin),
 		"ROWFEED_AUTH_JWT_SECRET=" + base64.RawStdEncoding.EncodeToString(secret),
-	}})
+	}
+	cfg, err := config.Load(config.Options{Path: file, Environ: s.environ})
 	if err != nil {
 		return nil, fmt.Errorf("load configuration of sample ERP: %w", err)
 	}
@@ -119,6 +123,23 @@ func (s *demoStage) configure() (*config.Config, error) {
 		return nil, fmt.Errorf("check configuration of sample ERP: %w", problems)
 	}
 	return cfg, nil
+}
+
+// handOver writes what somebody else needs to run the bridge, and says how.
+func (s *demoStage) handOver(w io.Writer, folder string) error {
+	file, env := filepath.Join(folder, config.DefaultFile), filepath.Join(folder, "rowfeed.env")
+	var lines strings.Builder
+	for _, line := range s.environ {
+		name, value, _ := strings.Cut(line, "=")
+		fmt.Fprintf(&lines, "export %s='%s'\n", name, value)
+	}
+	for name, text := range map[string][]byte{file: erp.Config, env: []byte(lines.String())} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			return fmt.Errorf("write the bridge's configuration: %w: give --bridge a folder that can be written", err)
+		}
+	}
+	fmt.Fprintf(w, "\n  The bridge is yours to start:  . %s; rowfeed serve --config %s\n", env, file)
+	return nil
 }
 
 // install makes the database, the ERP's tables and rows, the bridge's role, and the triggers.

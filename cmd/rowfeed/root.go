@@ -94,6 +94,7 @@ var verbs = []func(*environment) *cobra.Command{
 	newMigrateCommand,
 	newServeCommand,
 	newDoctorCommand,
+	newTypesCommand,
 	newTokenCommand,
 	newTailCommand,
 	newExplainCommand,
@@ -109,6 +110,7 @@ them over WebSocket to those whose token lets them see the row.
   rowfeed migrate up            write it
   rowfeed serve                 run the bridge
   rowfeed doctor                what is unsafe or unreliable in configuration and database
+  rowfeed types > events.d.ts   the types of all events, for the frontend
   rowfeed token --user 42       a token to try it with
   rowfeed tail stock --user 42  what that user is sent, in this terminal
   rowfeed explain --user 42 …   why that user did or did not get an event

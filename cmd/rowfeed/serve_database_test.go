@@ -10,20 +10,13 @@ import (
 	"nalar.internal/rowfeed/test/pgtest"
 )
 
-// TestServeDatabase checks that a database that is not as the rules need it is told at start, with what to do.
-func TestServeDatabase(t *testing.T) {
-	t.Parallel()
-	db := pgtest.NewIn(t, pgtest.NewServer(t, nil))
-	db.Exec(t, `create table orders (id int primary key, owner int); create role rowfeed login; create role stranger login`)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { taken.Close() })
+// writeOrders writes a configuration with a rule on the table orders, and returns its path.
+func writeOrders(t *testing.T, db *pgtest.DB) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "rowfeed.yaml")
 	text := `
 database: {url: "` + db.URLFor("rowfeed") + `", admin_url: "` + db.URL + `"}
-server: {listen: "127.0.0.1:0", admin_listen: ""}
+server: {listen: "127.0.0.1:0", admin_listen: "", drain: 1s}
 auth: {jwt: {algorithms: [HS256], secret: "` + testSecret + `"}, user: "{sub}", grants: ["user:{sub}"]}
 channels:
   orders:
@@ -34,6 +27,20 @@ channels:
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// TestServeDatabase checks that a database that is not as the rules need it is told at start, with what to do.
+func TestServeDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.NewIn(t, pgtest.NewServer(t, nil))
+	db.Exec(t, `create table orders (id int primary key, owner int); create role rowfeed login; create role stranger login`)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	path := writeOrders(t, db)
 	const rules = "ROWFEED_CHANNELS_ORDERS_RULES=[{table: %t, event: e, resource: orders, columns: [id, %c], audience: ['user:{%c}']}]"
 	rule := func(table, column string) []string {
 		return []string{strings.NewReplacer("%t", table, "%c", column).Replace(rules)}
@@ -79,20 +86,7 @@ func TestServeDrifted(t *testing.T) {
 	t.Parallel()
 	db := pgtest.NewIn(t, pgtest.NewServer(t, nil))
 	db.Exec(t, `create table orders (id int primary key, owner int); create role rowfeed login`)
-	path := filepath.Join(t.TempDir(), "rowfeed.yaml")
-	text := `
-database: {url: "` + db.URLFor("rowfeed") + `", admin_url: "` + db.URL + `"}
-server: {listen: "127.0.0.1:0", admin_listen: "", drain: 1s}
-auth: {jwt: {algorithms: [HS256], secret: "` + testSecret + `"}, user: "{sub}", grants: ["user:{sub}"]}
-channels:
-  orders:
-    class: lossless
-    rules:
-      - {table: orders, event: order_changed, resource: orders, columns: [id, owner], audience: ["user:{owner}"]}
-`
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := writeOrders(t, db)
 	if _, stderr, code := rowfeed(t, nil, "migrate", "up", "-c", path); code != 0 {
 		t.Fatalf("migrate up: %s", stderr)
 	}

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { Bridge } from './bridge.mjs';
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -15,6 +16,9 @@ export const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 39
 
 // PATIENCE is how long anything may take, in ms: a machine may be slow, and what is right ends no wait late.
 export const PATIENCE = 120_000;
+
+// APART, after --bridge, stands for a folder of the demo's own.
+export const APART = 'APART';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -37,12 +41,22 @@ export class Demo {
     demo.temporary = join(demo.scratch, 'tmp');
     mkdirSync(demo.temporary);
     for (const dir of [demo.scratch, demo.temporary]) chmodSync(dir, 0o755); // the database server is another user
-    demo.#process = spawn(build('./cmd/rowfeed', demo.scratch), ['demo', '--port', '0', ...args],
+    demo.binary = build('./cmd/rowfeed', demo.scratch);
+    const given = args.map((arg) => (arg === APART ? demo.scratch : arg));
+    demo.#process = spawn(demo.binary, ['demo', '--port', '0', ...given],
       { env: { ...process.env, TMPDIR: demo.temporary }, stdio: ['ignore', 'pipe', 'pipe'] });
     demo.ended = once(demo.#process, 'exit').then(([code, signal]) => ({ code, signal }));
     demo.address = await demo.#await(/http:\/\/127\.0\.0\.1:\d+/, PATIENCE);
     await demo.#await(/Ctrl-C/, PATIENCE);
     return demo;
+  }
+
+  // bridge is that of a demo that was started with --bridge APART.
+  bridge() {
+    const settings = readFileSync(join(this.scratch, 'rowfeed.env'), 'utf8').matchAll(/^export (\w+)='(.*)'$/gm);
+    const env = Object.fromEntries([...settings].map(([, name, value]) => [name, value]));
+    const config = join(this.scratch, 'rowfeed.yaml');
+    return new Bridge({ binary: this.binary, config, address: env.ROWFEED_SERVER_LISTEN, env });
   }
 
   // output is all that the program has said.

@@ -43,15 +43,9 @@ func (db *DB) Dump(t testing.TB) string {
 // catalog is every object of the database's own, with its rights and owner.
 func (db *DB) catalog(t testing.TB) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, db.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	var all string
-	err = conn.QueryRow(ctx, `select string_agg(line, e'\n' order by line) from (
+	db.with(t, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `select string_agg(line, e'\n' order by line) from (
 		select format('class %s %s %s %s %s', relnamespace::regnamespace, relname, relkind, relacl, relowner::regrole) from pg_class
 		union all select format('column %s %s %s', attrelid::regclass, attname, attacl) from pg_attribute
 			where attrelid >= 16384 and not attisdropped
@@ -64,8 +58,6 @@ func (db *DB) catalog(t testing.TB) string {
 		union all select format('database %s', datacl) from pg_database where datname = current_database()
 		) all_objects (line)
 		where line !~ 'pg_toast'`).Scan(&all)
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	return all
 }

@@ -172,6 +172,17 @@ func (db *DB) PoolAs(t testing.TB, user string) *pgxpool.Pool {
 // Exec runs SQL as the superuser on a connection of its own; without arguments it may be several statements.
 func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	t.Helper()
+	db.with(t, func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, sql, args...); err != nil {
+			return fmt.Errorf("%w\nin: %s", err, sql)
+		}
+		return nil
+	})
+}
+
+// with runs a function with a connection of the superuser's, and within the limit; its error fails the test.
+func (db *DB) with(t testing.TB, f func(context.Context, *pgx.Conn) error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, db.URL)
@@ -179,7 +190,7 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, sql, args...); err != nil {
-		t.Fatalf("%v\nin: %s", err, sql)
+	if err := f(ctx, conn); err != nil {
+		t.Fatal(err)
 	}
 }

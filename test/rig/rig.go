@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -188,15 +189,23 @@ func (r *Rig) Start(t testing.TB) {
 // Stop ends the bridge as SIGTERM would.
 func (r *Rig) Stop() { r.stop() }
 
-// FreeAddress returns a loopback address that nobody listens on.
+// given are the addresses that FreeAddress has returned: the system may have the same one free again.
+var given sync.Map
+
+// FreeAddress returns a loopback address that nobody listens on, and no other test of this process was given.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		_ = l.Close()
+		if _, taken := given.LoadOrStore(address, true); !taken {
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Token signs the claims, with an hour to live unless they have an exp.
@@ -229,8 +238,8 @@ type Client struct {
 // Wrap makes a client of a connection that was dialled otherwise.
 func Wrap(t testing.TB, conn *websocket.Conn) *Client { return &Client{conn, t} }
 
-// Limit bounds what a test waits for.
-const Limit = 10 * time.Second
+// Limit bounds what a test waits for, on a machine that has much else to do: no claim of how soon it comes.
+const Limit = 30 * time.Second
 
 // Plain connects to a plain endpoint, path as /ws/stock/stock-levels.
 func (r *Rig) Plain(t testing.TB, path, token string) *Client {

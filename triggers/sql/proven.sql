@@ -1,7 +1,7 @@
 -- Whether the outbox's table of a time can be written to, for a transaction whose snapshot is kept: that shows it the catalog
 -- as it was once, before the table was there or before what was done to it, and a plan would hold what it makes of that.
 -- So it writes a row and removes it. The lock that this takes keeps the table as it is until the transaction ends: it is
--- needed once, which is noted.
+-- needed once, which is noted. A right can be taken all the same.
 declare
   v_slot   pg_catalog.int8 := {{.SlotAt "p_at"}};
   v_proven pg_catalog.text := pg_catalog.concat(pg_catalog.pg_current_xact_id(), '/', v_slot);
@@ -9,7 +9,8 @@ declare
   v_row    pg_catalog.tid;
 begin
   if pg_catalog.current_setting('rowfeed.proven', true) operator(pg_catalog.=) v_proven then
-    return true;
+    return pg_catalog.has_table_privilege(case{{range .Slots}} when v_slot operator(pg_catalog.=) {{.}}
+      then {{$.Outbox .}}::pg_catalog.regclass{{end}} end, 'insert');
   end if;
 {{range .Slots}}  {{if eq . 0}}if{{else}}elsif{{end}} v_slot operator(pg_catalog.=) {{.}} then
     v_table := {{$.Outbox .}};

@@ -1,6 +1,6 @@
 // Command stage is what a bridge needs that a browser test runs: a PostgreSQL server with one table of counters, its
 // triggers, a configuration file, and writers who keep the record of what they committed. It takes a word a line on
-// stdin (write, stop) and answers in lines of JSON; the end of stdin ends it.
+// stdin (write, pour, stop, or sql and a statement) and answers in lines of JSON; the end of stdin ends it.
 package main
 
 import (
@@ -65,9 +65,13 @@ func run(ctx context.Context, origin string) error {
 	if err != nil {
 		return err
 	}
+	admin, err := freeAddress()
+	if err != nil {
+		return err
+	}
 	file := filepath.Join(dir, config.DefaultFile)
-	text := strings.NewReplacer("{url}", server.URL("postgres", bridgeRole), "{listen}", address, "{origin}", origin,
-		"{secret}", secret).Replace(settings)
+	text := strings.NewReplacer("{url}", server.URL("postgres", bridgeRole), "{listen}", address, "{admin}", admin,
+		"{origin}", origin, "{secret}", secret).Replace(settings)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
@@ -75,12 +79,23 @@ func run(ctx context.Context, origin string) error {
 	if err := install(ctx, url, file); err != nil {
 		return err
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256,
-		jwt.MapClaims{"user_id": "1", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
-	if err != nil {
-		return fmt.Errorf("sign token: %w", err)
+	answer := map[string]string{"config": file, "address": address, "admin": admin}
+	for name, claims := range map[string]jwt.MapClaims{
+		"token":    {"user_id": "1"},
+		"other":    {"user_id": "2"},
+		"operator": {"user_id": "1", "rowfeed_operator": true},
+	} {
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+		if answer[name], err = jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret)); err != nil {
+			return fmt.Errorf("sign token: %w", err)
+		}
 	}
-	if err := say(map[string]string{"config": file, "address": address, "token": token}); err != nil {
+	api, err := serve(ctx, url, origin)
+	if err != nil {
+		return err
+	}
+	answer["api"] = api
+	if err := say(answer); err != nil {
 		return err
 	}
 	return obey(ctx, url)
@@ -130,6 +145,8 @@ func obey(ctx context.Context, url string) error {
 				return nil
 			case word == "write":
 				w.start(ctx)
+			case word == "pour":
+				w.pour(ctx)
 			case word == "stop":
 				if err := w.stop(); err != nil {
 					return err
@@ -141,11 +158,31 @@ func obey(ctx context.Context, url string) error {
 				if err := say(record); err != nil {
 					return err
 				}
+			case strings.HasPrefix(word, "sql "):
+				if err := execute(ctx, url, strings.TrimPrefix(word, "sql ")); err != nil {
+					return err
+				}
+				if err := say("done"); err != nil {
+					return err
+				}
 			default:
 				return errors.New("unknown word: " + word)
 			}
 		}
 	}
+}
+
+// execute runs a statement of the ERP's.
+func execute(ctx context.Context, url, statement string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("run %q: %w", statement, err)
+	}
+	return nil
 }
 
 // record is how often each counter was changed, by its id.

@@ -4,17 +4,21 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 )
 
 const (
-	writing  = 8  // connections that write at the same time
-	counters = 30 // rows
+	writing  = 8     // connections that write at the same time
+	counters = 30    // rows that they write to
+	all      = 200   // rows
+	together = 20    // rows that are poured at once
+	poured   = 1_000 // a second
 )
 
-// writers count counters up, each in transactions of its own.
+// writers count counters up, each in transactions of its own; or one pours out changes, at a steady rate.
 type writers struct {
 	url    string
 	cancel context.CancelFunc
@@ -23,14 +27,18 @@ type writers struct {
 
 func newWriters(url string) *writers { return &writers{url: url} }
 
-func (w *writers) start(ctx context.Context) {
+func (w *writers) start(ctx context.Context) { w.run(ctx, writing, write) }
+
+func (w *writers) pour(ctx context.Context) { w.run(ctx, 1, pour) }
+
+func (w *writers) run(ctx context.Context, many int, work func(context.Context, string) error) {
 	if w.group != nil {
 		return
 	}
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.group = new(errgroup.Group)
-	for range writing {
-		w.group.Go(func() error { return write(ctx, w.url) })
+	for range many {
+		w.group.Go(func() error { return work(ctx, w.url) })
 	}
 }
 
@@ -70,4 +78,30 @@ func write(ctx context.Context, url string) error {
 		}
 	}
 	return nil
+}
+
+// pour changes all rows in turn until ctx ends, so many a second whatever a change takes.
+func pour(ctx context.Context, url string) error {
+	own := context.WithoutCancel(ctx)
+	conn, err := pgx.Connect(own, url)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(own)
+	tick := time.NewTicker(time.Second * together / poured)
+	defer tick.Stop()
+	for begin, done := time.Now(), 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for ; done < int(time.Since(begin).Seconds()*poured); done += together {
+			first := done%all + 1
+			if _, err := conn.Exec(own, "update counter set n = n + 1 where id between $1 and $2",
+				first, first+together-1); err != nil {
+				return fmt.Errorf("pour: %w", err)
+			}
+		}
+	}
 }
