@@ -110,8 +110,9 @@ export class Connection implements Link {
   async #open(): Promise<void> {
     const turn = ++this.#turn
     this.#env.clearTimeout(this.#retry)
-    this.state.set({ status: 'connecting', attempt: this.#attempt })
     this.#listen(firstSilence)
+    this.state.set({ status: 'connecting', attempt: this.#attempt })
+    if (turn !== this.#turn) return // closed by one who heard that
     try {
       const token = await this.#options.getToken?.()
       if (turn === this.#turn) this.#token = token
