@@ -168,6 +168,7 @@ export class Connection implements Link {
 
   #receive(text: unknown): void {
     this.#heard = this.#env.now()
+    if (this.#queue.length > 0) this.#flush() // a hidden page's timers may sleep for a minute
     const frame = parseFrame(text)
     if (frame === undefined) return
     if (frame.type === 'welcome') this.#welcome(frame as WelcomeFrame)
@@ -294,6 +295,9 @@ export class Connection implements Link {
     this.#turn++
     this.#env.clearTimeout(this.#watch)
     this.#env.clearTimeout(this.#retry)
+    this.#env.clearTimeout(this.#refill)
+    this.#refill = undefined
+    this.#queue = [] // of this connection, and void on the next
     this.#liveSince = undefined
     this.#renewAt = Infinity
     for (const socket of [this.#socket, this.#trial]) {
