@@ -90,6 +90,7 @@ export class Connection implements Link {
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
   send(frame: ClientFrame): void {
     if (!this.live) return
+    if (this.#events) return this.#write(frame) // a stream makes one request of many
     this.#queue.push(frame)
     this.#flush()
   }
