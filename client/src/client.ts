@@ -10,7 +10,7 @@ import { Requests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
-import { call, Store } from './store.js'
+import { call, callEach, Store } from './store.js'
 import type { Readable } from './store.js'
 import { Topics } from './topics.js'
 
@@ -152,8 +152,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.add(
         { channel },
         {
-          onEvent: (event) => listeners.get(event.type)?.forEach((listen) => call(() => listen(event), report)),
-          onResync: (frame) => resyncs.forEach((listen) => call(() => listen(frame), report)),
+          onEvent: (event) => callEach(listeners.get(event.type) ?? new Set(), (listen) => listen(event), report),
+          onResync: (frame) => callEach(resyncs, (listen) => listen(frame), report),
         },
       )
     }

@@ -491,7 +491,10 @@ test('closed by who hears that it connects, it stays closed', async () => {
   bench.client.connect()
   ;(await bench.socket()).end(1006)
   bench.client.state.subscribe(({ status }) => status === 'connecting' && bench.client.close())
+  const later: string[] = []
+  bench.client.state.subscribe(({ status }) => later.push(status))
   await vi.advanceTimersByTimeAsync(120_000)
   expect(bench.client.state.get()).toEqual({ status: 'idle' })
   expect([bench.sockets.length, getToken.mock.calls.length, vi.getTimerCount()]).toEqual([1, 1, 0])
+  expect(later.at(-1)).toBe('idle')
 })
