@@ -99,7 +99,7 @@ export class Requests {
       if (sent && answersTo(asked, frame)) settle(frame)
     }
     const listeners = this.#listeners.get(frame.type)
-    if (listeners) callEach(listeners, (listener) => listener(frame), this.#env.report)
+    callEach(listeners, (listener) => listener(frame), this.#env.report)
     return listeners !== undefined
   }
 

@@ -40,6 +40,10 @@ export function call(run: () => void, report: (error: unknown) => void): void {
 }
 
 /** Runs those that were there when it began and still are; a handler may stop others, or put another in its place. */
-export function callEach<F>(handlers: Set<F>, run: (handler: F) => void, report: (error: unknown) => void): void {
-  for (const handler of [...handlers]) if (handlers.has(handler)) call(() => run(handler), report)
+export function callEach<F>(
+  handlers: Set<F> | undefined,
+  run: (handler: F) => void,
+  report: (error: unknown) => void,
+): void {
+  for (const handler of [...handlers ?? []]) if (handlers!.has(handler)) call(() => run(handler), report)
 }

@@ -251,3 +251,31 @@ describe('what is past', () => {
     expect(browser.sockets).toEqual([other!.socket])
   })
 })
+
+describe('a request that is made', () => {
+  const list = { type: 'notifications.list', limit: 1 } as const
+
+  test('while it is not yet known whose connection it goes by is sent by that', async () => {
+    const browser = new Browser()
+    const leader = browser.open({ getToken: () => '42.x' }).listen()
+    await vi.dynamicImportSettled()
+    await vi.advanceTimersByTimeAsync(0)
+    leader.socket.open()
+    leader.socket.say({ type: 'welcome', user: '42', session: 's', grants: 'g', expires_in_ms: 300_000, heartbeat_ms: 25_000 })
+    expect(leader.status).toBe('connecting') // the lock is asked for
+    const asked = leader.bench.client.request(list)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(leader.status).toBe('live')
+    expect(leader.socket.sent.map(({ type }) => type)).toEqual(['auth', 'subscribe', 'notifications.list'])
+    leader.receives({ type: 'notifications', ref: leader.socket.of('notifications.list')[0]!.ref, items: [], unread: 0 })
+    expect(await asked).toMatchObject({ unread: 0 })
+  })
+
+  test('before the code of sharing is there, and given up with it, fails at once', async () => {
+    const tab = new Browser().open()
+    const asked = expect(tab.bench.client.request(list)).rejects.toMatchObject({ code: 'closed' })
+    tab.bench.client.close()
+    await asked
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
