@@ -82,7 +82,10 @@ export class Topics {
   resubscribe(grants?: string): void {
     if (grants !== this.#grants) this.#cursors.clear()
     this.#grants = grants
-    for (const entry of this.#entries.values()) {
+    // Those with a `where` last: each brings what it missed, and a part that came before the whole would be heard out of
+    // its order by those who hear the whole, to whom it is not given again.
+    const partly = ({ topic }: Entry): number => Number(topic.where !== undefined)
+    for (const entry of [...this.#entries.values()].sort((a, b) => partly(a) - partly(b))) {
       entry.refused = undefined
       entry.asked = true
       const past = !entry.live && entry.rewind !== undefined
