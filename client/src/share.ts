@@ -154,6 +154,7 @@ export class SharedLink implements Link {
   }
 
   #regroup(group: string | undefined): void {
+    if (this.#role === 'follow') this.#show({ status: 'connecting', attempt: 0 }) // what was asked of the leader is lost
     this.#out()
     this.#quit()
     this.#channel?.close()
