@@ -177,16 +177,16 @@ describe('jitter', () => {
     return waited
   }
 
-  test('spreads the fetches of 5,000 browsers evenly', async () => {
-    const made = await waits({ jitter: { stock: 2_000 } }, 50, 100)
-    expect(made).toHaveLength(5_000)
+  test('spreads the fetches of many browsers evenly', async () => {
+    // Numbers that are spread as evenly as can be: what is not so afterwards is the fetches' doing, not chance.
+    let drawn = 0
+    vi.spyOn(Math, 'random').mockImplementation(() => (drawn++ * 0.6180339887498949) % 1)
+    const made = await waits({ jitter: { stock: 2_000 } }, 200, 1)
+    expect(made).toHaveLength(200)
     const histogram = Array.from({ length: 20 }, (_, i) => made.filter((ms) => Math.floor(ms / 100) === i).length)
-    expect(histogram.reduce((sum, n) => sum + n)).toBe(5_000) // none later than 2 s
-    for (const n of histogram) { // 250 each; six standard deviations are 92
-      expect(n).toBeGreaterThan(150)
-      expect(n).toBeLessThan(350)
-    }
-  }, 60_000)
+    expect(histogram.reduce((sum, n) => sum + n)).toBe(200) // none later than 2 s
+    for (const n of histogram) expect(Math.abs(n - 10)).toBeLessThanOrEqual(2)
+  })
 
   test('is 250 ms where nothing is said', async () => {
     const made = await waits({ jitter: { approvals: 9_000 } }, 50, 2)
