@@ -210,6 +210,33 @@ describe('jitter', () => {
   })
 })
 
+describe('a clock that is put back by an hour', () => {
+  const back = () => vi.setSystemTime(Date.now() - 3_600_000)
+
+  test('holds up no fetch', async () => {
+    const it = await page()
+    await shown(it, list)
+    back()
+    await it.hear({})
+    expect(it.fetched[name]).toBe(2)
+  })
+
+  test('makes nobody one who has just written', async () => {
+    const it = await page()
+    await shown(it, list)
+    await new MutationObserver(it.queries, { mutationFn: async () => 'written' }).mutate()
+    back()
+    await vi.advanceTimersByTimeAsync(10_000)
+    it.fresh()
+    const before = it.fetched[name]!
+    for (let i = 0; i < 50; i++) {
+      it.line.say(event())
+      await vi.advanceTimersByTimeAsync(60)
+    }
+    expect(it.fetched[name]! - before).toBeLessThanOrEqual(4)
+  })
+})
+
 describe('a hidden page', () => {
   async function hidden() {
     const document = Object.assign(new EventTarget(), { visibilityState: 'visible' })
@@ -292,6 +319,28 @@ test('stop ends it: no event is heard, no timer is left, and the subscriptions a
   await it.hear({})
   expect(it.fresh()).toEqual([])
   expect(it.line.of('unsubscribe')).toHaveLength(2)
+})
+
+test.each(['delete', 'leave'] as const)('stop between a %s and its fetch: the query is not left without either', async (op) => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.9)
+  const it = await page()
+  await shown(it, ['stock-levels', 17])
+  it.line.say(event({ op }))
+  await vi.advanceTimersByTimeAsync(60)
+  expect(it.queries.getQueryState(['stock-levels', 17])).toMatchObject({ status: 'pending', fetchStatus: 'idle' })
+  it.stop()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(it.queries.getQueryState(['stock-levels', 17])?.status).toBe('success')
+})
+
+test('stop in the middle of a burst: what it concerns is marked as stale', async () => {
+  const it = await page()
+  await shown(it, list)
+  it.line.say(event())
+  it.stop()
+  expect(it.queries.getQueryState(list)?.isInvalidated).toBe(true)
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(it.fresh()).toEqual([])
 })
 
 test('what is removed from the cache is forgotten', async () => {
