@@ -10,7 +10,7 @@ import { Requests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
-import { call, Store } from './store.js'
+import { call, callEach, Store } from './store.js'
 import type { Readable } from './store.js'
 import { Topics } from './topics.js'
 
@@ -123,7 +123,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       if (now.status !== 'live') {
         topics.lost()
         requests.lost(now.status === 'idle' || now.status === 'stopped')
-      }
+      } else queueMicrotask(() => state.get().status === 'live' && requests.resume()) // behind what onLive has sent
       state.set(now)
     })
     if (wanted) made.start()
@@ -152,8 +152,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.add(
         { channel },
         {
-          onEvent: (event) => listeners.get(event.type)?.forEach((listen) => call(() => listen(event), report)),
-          onResync: (frame) => resyncs.forEach((listen) => call(() => listen(frame), report)),
+          onEvent: (event) => callEach(listeners.get(event.type), (listen) => listen(event), report),
+          onResync: (frame) => callEach(resyncs, (listen) => listen(frame), report),
         },
       )
     }
@@ -207,7 +207,10 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     close() {
       wanted = false
       if (link) link.stop()
-      else state.set({ status: 'idle' })
+      else {
+        requests.lost(true)
+        state.set({ status: 'idle' })
+      }
     },
   }
 }

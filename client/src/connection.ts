@@ -90,6 +90,7 @@ export class Connection implements Link {
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
   send(frame: ClientFrame): void {
     if (!this.live) return
+    if (this.#events) return this.#write(frame) // a stream makes one request of many
     this.#queue.push(frame)
     this.#flush()
   }
@@ -110,8 +111,9 @@ export class Connection implements Link {
   async #open(): Promise<void> {
     const turn = ++this.#turn
     this.#env.clearTimeout(this.#retry)
-    this.state.set({ status: 'connecting', attempt: this.#attempt })
     this.#listen(firstSilence)
+    this.state.set({ status: 'connecting', attempt: this.#attempt })
+    if (turn !== this.#turn) return // closed by one who heard that
     try {
       const token = await this.#options.getToken?.()
       if (turn === this.#turn) this.#token = token
@@ -167,6 +169,7 @@ export class Connection implements Link {
 
   #receive(text: unknown): void {
     this.#heard = this.#env.now()
+    if (this.#queue.length > 0) this.#flush() // a hidden page's timers may sleep for a minute
     const frame = parseFrame(text)
     if (frame === undefined) return
     if (frame.type === 'welcome') this.#welcome(frame as WelcomeFrame)
@@ -293,6 +296,9 @@ export class Connection implements Link {
     this.#turn++
     this.#env.clearTimeout(this.#watch)
     this.#env.clearTimeout(this.#retry)
+    this.#env.clearTimeout(this.#refill)
+    this.#refill = undefined
+    this.#queue = [] // of this connection, and void on the next
     this.#liveSince = undefined
     this.#renewAt = Infinity
     for (const socket of [this.#socket, this.#trial]) {

@@ -2,7 +2,7 @@ import type { Environment } from './environment.js'
 import type {
   Answer, ClientFrame, ErrorFrame, PushFrame, RequestFrame, Requests as Known, ServerFrame,
 } from './frames.js'
-import { call } from './store.js'
+import { callEach } from './store.js'
 
 /** What `client.request` fails with. */
 export interface RequestError extends Error {
@@ -99,7 +99,7 @@ export class Requests {
       if (sent && answersTo(asked, frame)) settle(frame)
     }
     const listeners = this.#listeners.get(frame.type)
-    listeners?.forEach((listener) => call(() => listener(frame), this.#env.report))
+    callEach(listeners, (listener) => listener(frame), this.#env.report)
     return listeners !== undefined
   }
 

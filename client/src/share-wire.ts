@@ -1,8 +1,9 @@
-import type { ClientFrame, HeartbeatFrame, ServerFrame, Topic } from './frames.js'
+import type { ClientFrame, HeartbeatFrame, LeaseFrame, ServerFrame, Topic } from './frames.js'
+import { keyText } from './match.js'
 import { canonical } from './topics.js'
 
-/** Who asked, and by which ref of theirs. */
-type Asker = readonly [tab: string, ref: string]
+/** Who asked, by which ref of theirs, and for which lease. */
+type Asker = readonly [tab: string, ref: string, lease?: string | undefined]
 
 interface Sub {
   readonly topic: string
@@ -25,6 +26,7 @@ export class Wire {
   readonly #subs = new Map<string, Sub>()
   readonly #asked = new Map<string, Asker>()
   readonly #rooms = new Map<string, Set<string>>()
+  readonly #leases = new Map<string, Set<string>>()
   readonly #send: (frame: ClientFrame) => void
   readonly #deliver: (frame: ServerFrame, tab?: string) => void
   #refs = 0
@@ -41,7 +43,7 @@ export class Wire {
 
   /** A new connection: nothing is on it. */
   reset(): void {
-    for (const map of [this.#subs, this.#asked, this.#rooms]) map.clear()
+    for (const map of [this.#subs, this.#asked, this.#rooms, this.#leases]) map.clear()
   }
 
   /** Sends a tab's frame, unless what is on the wire already does for it. */
@@ -50,8 +52,13 @@ export class Wire {
     if (frame.type === 'unsubscribe') return this.#leave(([by, ref]) => by === tab && ref === frame.subscription)
     if ('room' in frame && !this.#room(tab, frame.type, frame.room)) return
     if (!('ref' in frame)) return this.#send(frame)
+    const lease = 'key' in frame ? JSON.stringify([frame.resource, keyText(frame.key)]) : undefined
+    if (lease !== undefined && !this.#lease(tab, frame.type, lease)) {
+      return this.#deliver({ type: 'lease', ref: frame.ref!, granted: false }, tab)
+    }
     const ref = this.#ref()
-    if (!unanswered.includes(frame.type)) this.#asked.set(ref, [tab, frame.ref!])
+    const asked = frame.type === 'lease.release' ? undefined : lease
+    if (!unanswered.includes(frame.type)) this.#asked.set(ref, [tab, frame.ref!, asked])
     this.#send({ ...frame, ref })
   }
 
@@ -67,6 +74,7 @@ export class Wire {
     const sub = this.#subs.get(ref)
     const asked = this.#asked.get(ref)
     this.#asked.delete(ref)
+    if (asked?.[2] !== undefined && !(frame as LeaseFrame).granted) this.#leases.get(asked[2])?.delete(asked[0])
     if (frame.type === 'subscribed' && sub) sub.answered = true
     if (frame.type === 'error') this.#subs.delete(ref)
     for (const [tab, own] of sub?.askers ?? (asked ? [asked] : [])) this.#deliver({ ...frame, ref: own } as ServerFrame, tab)
@@ -76,6 +84,8 @@ export class Wire {
   gone(concerned: (tab: string) => boolean): void {
     this.#leave(([tab]) => concerned(tab))
     for (const [ref, [tab]] of this.#asked) if (concerned(tab)) this.#asked.delete(ref)
+    // Not released: the tab may be on its way to another connection, where it renews them; else they run out.
+    for (const tabs of this.#leases.values()) for (const tab of tabs) if (concerned(tab)) tabs.delete(tab)
     for (const [room, tabs] of this.#rooms) {
       for (const tab of tabs) if (concerned(tab)) this.up(tab, { type: 'presence.leave', room, ref: '' })
     }
@@ -139,6 +149,18 @@ export class Wire {
     if (type !== 'presence.leave') return true
     tabs.delete(tab)
     if (tabs.size === 0) this.#rooms.delete(room)
+    return tabs.size === 0
+  }
+
+  /** Notes who has a lease, or may have it soon; false where a release is not to be sent, since others keep it. */
+  #lease(tab: string, type: string, lease: string): boolean {
+    const tabs = this.#leases.get(lease) ?? new Set()
+    if (type !== 'lease.release') {
+      this.#leases.set(lease, tabs.add(tab))
+      return true
+    }
+    tabs.delete(tab)
+    if (tabs.size === 0) this.#leases.delete(lease)
     return tabs.size === 0
   }
 

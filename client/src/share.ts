@@ -61,6 +61,7 @@ export class SharedLink implements Link {
   #until = 0 // when the proof is over
   #renew = 0 // and when to begin with the next
   #greeted = false
+  #full = false // there is no room for this tab's subscriptions beside those of others
   #channel: Channel | undefined
   #lobby: Channel | undefined
   #held: ClientFrame[] | undefined // what waits until it is known whose connection it goes by
@@ -111,6 +112,7 @@ export class SharedLink implements Link {
     this.#channel = this.#lobby = this.#group = undefined
     this.#stopWake?.()
     this.#leave()
+    this.#greeted = this.#full = false // who comes next may be another
     this.state.set({ status: 'idle' })
   }
 
@@ -133,7 +135,8 @@ export class SharedLink implements Link {
     this.#stopWake = this.#env.onWake((offline) => {
       if (this.state.get().status === 'waiting' && !offline) this.start()
     })
-    this.#lock(`rowfeed ${this.#me}`, {}, () => new Promise<void>((resolve) => (this.#leave = resolve))).catch(() => {})
+    const gone = new Promise<void>((resolve) => (this.#leave = resolve))
+    this.#lock(`rowfeed ${this.#me}`, {}, () => gone).catch(() => {})
   }
 
   // The bridge has said who this is.
@@ -144,9 +147,10 @@ export class SharedLink implements Link {
     this.#until = now + expires_in_ms
     this.#renew = now + Math.max(expires_in_ms - 90_000, expires_in_ms / 2)
     this.#grants = grants
-    if (group !== this.#group) this.#regroup(group)
+    const moved = group !== this.#group
+    if (moved) this.#regroup(group)
     if (this.#role === 'follow') this.#own.stop() // it was for the proof alone
-    else if (first) this.#live()
+    else if (first || (moved && this.#held)) this.#live()
   }
 
   #regroup(group: string | undefined): void {
@@ -167,7 +171,8 @@ export class SharedLink implements Link {
     if (this.#role === 'lead') return this.#use()
     this.#held = []
     this.#options.onLive(this.#grants)
-    if (!this.#group || this.#held.some((frame) => 'cursor' in frame || 'rewind' in frame)) return this.#use()
+    const past = this.#held.some((frame) => 'cursor' in frame || 'rewind' in frame)
+    if (!this.#group || this.#full || past) return this.#use()
     this.#hold = this.#env.setTimeout(() => this.#use(), patience)
     this.#join()
   }
@@ -330,7 +335,8 @@ export class SharedLink implements Link {
   #heard(frame: ServerFrame): void {
     if (this.#role === 'follow') return
     this.#wire.down(frame)
-    if (frame.type === 'heartbeat' && this.#role === 'alone' && !this.#held && !this.#wire.past) this.#join()
+    const settled = frame.type === 'heartbeat' && !this.#held && !this.#wire.past
+    if (settled && this.#role === 'alone' && !this.#full) this.#join()
     if (frame.type === 'resync' && (frame as ResyncFrame).reason === 'grants_changed') {
       this.#out() // what was proven is no longer so
       this.#anew()
@@ -343,8 +349,10 @@ export class SharedLink implements Link {
   }
 
   #take(frame: ServerFrame): void {
-    this.#options.onFrame(frame)
-    if (this.#role === 'follow' && (frame as ErrorFrame).code === 'too_many_subscriptions') this.#anew()
+    const others = this.#role === 'follow' || this.#members.size > 0
+    this.#full ||= others && (frame as ErrorFrame).code === 'too_many_subscriptions'
+    if (others && this.#full) this.#anew() // alone there may be room: it is not refused yet
+    else this.#options.onFrame(frame)
   }
 
   #changed(state: ConnectionState): void {

@@ -76,6 +76,7 @@ export function eventSocket(
     #next: AbortController | undefined // of the newest stream, which may not have begun
     #now: AbortController | undefined // of the stream that is heard
     #due: unknown
+    #stale = false // what is wanted changed before the newest stream was answered
 
     constructor(url: string) {
       this.#url = eventsURL(url)
@@ -91,16 +92,27 @@ export function eventSocket(
       else if (frame.type === 'subscribe') {
         const { type, ...subscription } = frame
         this.#subscriptions.set(frame.ref, subscription)
-      } else if (frame.type === 'unsubscribe') this.#subscriptions.delete(frame.subscription)
+      } else if (frame.type === 'unsubscribe') this.#leave(frame.subscription)
       else {
         const { type, ref } = frame as { type: string; ref?: string }
         const message = `${type} needs a WebSocket, and none gets through: let the network and its proxies pass it`
         if (ref !== undefined) this.#say({ type: 'error', ref, code: 'unsupported_transport', message })
         return
       }
-      if (this.#next === undefined) return // it begins soon
+      if (this.#next !== undefined) this.#soon() // else it begins soon
+    }
+
+    #soon(): void {
       clearTimeout(this.#due)
       this.#due = setTimeout(() => void this.#begin(), 0)
+    }
+
+    #leave(ref: string): void {
+      const channel = this.#subscriptions.get(ref)?.channel
+      this.#subscriptions.delete(ref)
+      this.#answered.delete(ref)
+      for (const other of this.#subscriptions.values()) if (other.channel === channel) return
+      this.#cursors.delete(channel!) // it would have a later one go on from what nobody listened to
     }
 
     close(): void {
@@ -111,7 +123,10 @@ export function eventSocket(
     }
 
     async #begin(): Promise<void> {
-      if (this.#next !== this.#now) this.#next?.abort()
+      // One after the other: were each given up for the next before it is answered, a page whose subscriptions change
+      // and change would hear nothing.
+      this.#stale = this.#next !== this.#now || this.#pending.size > 0
+      if (this.#stale) return
       const mine = (this.#next = new AbortController())
       const isOld = ({ ref }: Subscription): number => Number(this.#answered.has(ref))
       // The new ones first, so that they are there when what the others missed comes.
@@ -126,10 +141,11 @@ export function eventSocket(
           body: JSON.stringify({ subscriptions: wanted }),
         })
         if (!response.ok || response.body === null) return this.#end(mine, ...(await closeOf(response)))
-        if (this.#next !== mine) return mine.abort()
+        if (this.#next !== mine) return mine.abort() // closed meanwhile
         this.#now?.abort()
         this.#now = mine
         this.#pending = new Set(wanted.map(({ ref }) => ref))
+        this.#settled()
         await this.#read(response.body, mine, new Map(wanted.map((subscription) => [subscription.ref, subscription])))
         this.#end(mine, abnormal, 'the stream ended')
       } catch (error) {
@@ -179,11 +195,11 @@ export function eventSocket(
         }
         this.#grants = frame.grants
       } else if (frame.type === 'error' && frame.ref !== undefined) {
-        this.#pending.delete(frame.ref)
+        this.#settled(frame.ref)
         this.#subscriptions.delete(frame.ref)
       } else if (frame.type === 'subscribed') {
         const { ref } = frame
-        this.#pending.delete(ref)
+        this.#settled(ref)
         if (!this.#answered.has(ref)) return !!this.#answered.add(ref)
         const { channel, resource, cursor } = asked.get(ref) ?? { channel: '' }
         // Else the bridge itself says what can't be told.
@@ -191,6 +207,11 @@ export function eventSocket(
         return false
       }
       return true
+    }
+
+    #settled(ref = ''): void {
+      this.#pending.delete(ref)
+      if (this.#stale && this.#pending.size === 0) this.#soon()
     }
 
     /** A cursor that comes before all of its channel are answered vouches for nothing of what those missed. */

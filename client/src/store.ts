@@ -25,7 +25,8 @@ export class Store<T> implements Readable<T> {
 
   set(value: T): void {
     this.#value = value
-    for (const listener of [...this.#listeners]) call(() => listener(value), this.#report)
+    // The newest value: one of them may set another.
+    callEach(this.#listeners, (listener) => listener(this.#value), this.#report)
   }
 }
 
@@ -36,4 +37,13 @@ export function call(run: () => void, report: (error: unknown) => void): void {
   } catch (error) {
     report(error)
   }
+}
+
+/** Runs those that were there when it began and still are; a handler may stop others, or put another in its place. */
+export function callEach<F>(
+  handlers: Set<F> | undefined,
+  run: (handler: F) => void,
+  report: (error: unknown) => void,
+): void {
+  for (const handler of [...handlers ?? []]) if (handlers!.has(handler)) call(() => run(handler), report)
 }
