@@ -6,6 +6,7 @@ import (
 
 	"nalar.internal/rowfeed/bridge/change"
 	"nalar.internal/rowfeed/bridge/source"
+	"nalar.internal/rowfeed/test/pgtest"
 )
 
 // stop has captures stop, in sessions that are there too: their plans are made anew.
@@ -16,7 +17,8 @@ const stop = `select setval('rowfeed.open_until', 1); do $$ begin execute format
 // that ends. Between the two a place is none to resume from, and afterwards it is one.
 func TestCapturesHadStopped(t *testing.T) {
 	t.Parallel()
-	d := newDirect(t, table, channels("auto"))
+	// A server of its own: transactions in progress in other databases are some of then, too.
+	d := newDirectOn(t, pgtest.NewIn(t, pgtest.NewServer(t, nil)), table, channels("auto"))
 	box := source.NewOutbox(d.feed)
 	t.Cleanup(func() { box.Close(t.Context()) })
 	d.Exec(t, `update item set n = 1 where id = 1`)
