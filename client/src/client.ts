@@ -1,4 +1,4 @@
-import { Connection } from './connection.js'
+import { connection } from './connection.js'
 import type { ConnectionState } from './connection.js'
 import { defaultEnvironment } from './environment.js'
 import type { Environment } from './environment.js'
@@ -10,7 +10,7 @@ import { Requests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
-import { call, Store } from './store.js'
+import { call, createStore } from './store.js'
 import type { Readable } from './store.js'
 import { Topics } from './topics.js'
 
@@ -95,7 +95,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
   const unhandled = options.onError ?? ((error) => console.error('rowfeed:', error))
   const listeners = new Map<string, Set<(event: EventFrame) => void>>()
   const resyncs = new Set<(frame: ResyncFrame) => void>()
-  const state = new Store<ConnectionState>({ status: 'idle' }, report)
+  const state = createStore<ConnectionState>({ status: 'idle' }, report)
   const send = (frame: ClientFrame): void => link?.send(frame)
   const topics = new Topics(send, report)
   const requests = new Requests(send, environment)
@@ -128,7 +128,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     })
     if (wanted) made.start()
   }
-  const connect = (options: LinkOptions): Link => new Connection(options)
+  const connect = (options: LinkOptions): Link => connection(options)
   const connectAlone = (): void => use(connect(linkOptions))
   if (options.share === false || !environment.tabs) connectAlone()
   else void import('./share.js').then(({ SharedLink }) => use(new SharedLink(linkOptions, connect)), connectAlone)

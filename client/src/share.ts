@@ -3,7 +3,8 @@ import type { ConnectionState } from './connection.js'
 import type { Environment, Tabs } from './environment.js'
 import type { ClientFrame, ErrorFrame, ResyncFrame, ServerFrame, WelcomeFrame } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
-import { Store } from './store.js'
+import { createStore } from './store.js'
+import type { Store } from './store.js'
 import { Wire } from './share-wire.js'
 
 /**
@@ -82,7 +83,7 @@ export class SharedLink implements Link {
     this.#options = options
     this.#env = options.environment
     this.#tabs = options.environment.tabs!
-    this.state = new Store<ConnectionState>({ status: 'idle' }, this.#env.report)
+    this.state = createStore<ConnectionState>({ status: 'idle' }, this.#env.report)
     this.#own = connect({
       ...options,
       onLive: () => {},

@@ -5,27 +5,23 @@ export interface Readable<T> {
   subscribe(changed: (value: T) => void): () => void
 }
 
-export class Store<T> implements Readable<T> {
-  #value: T
-  readonly #listeners = new Set<(value: T) => void>()
-  readonly #report: (error: unknown) => void
+export interface Store<T> extends Readable<T> {
+  set(value: T): void
+}
 
-  constructor(value: T, report: (error: unknown) => void) {
-    this.#value = value
-    this.#report = report
-  }
-
-  get = (): T => this.#value
-
-  subscribe = (changed: (value: T) => void): (() => void) => {
-    const listener = (value: T): void => changed(value) // its own identity: the same function may listen twice
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
-  }
-
-  set(value: T): void {
-    this.#value = value
-    for (const listener of [...this.#listeners]) call(() => listener(value), this.#report)
+export function createStore<T>(value: T, report: (error: unknown) => void): Store<T> {
+  const listeners = new Set<(value: T) => void>()
+  return {
+    get: () => value,
+    set(next) {
+      value = next
+      for (const listener of [...listeners]) call(() => listener(next), report)
+    },
+    subscribe(changed) {
+      const listener = (now: T): void => changed(now) // its own identity: the same function may listen twice
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
   }
 }
 

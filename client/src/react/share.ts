@@ -1,6 +1,6 @@
 import { useCallback, useInsertionEffect, useRef, useSyncExternalStore } from 'react'
-import { Store } from '../store.js'
-import type { Readable } from '../store.js'
+import { createStore } from '../store.js'
+import type { Readable, Store } from '../store.js'
 
 /** Something that runs for as long as a component shows it. */
 export interface Shared<T> {
@@ -22,7 +22,7 @@ export function report(error: unknown): void {
 
 /** A store of an object, and how to change some of it. */
 export function cell<T extends object>(initial: T): { state: Store<T>; patch: (part: Partial<T>) => void } {
-  const state = new Store(initial, report)
+  const state = createStore(initial, report)
   return { state, patch: (part) => state.set({ ...state.get(), ...part }) }
 }
 
