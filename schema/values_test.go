@@ -155,7 +155,7 @@ func TestValues(t *testing.T) {
 	// Channels come on connections of their own, so theirs to each other has no order.
 	found := map[string][]string{}
 	for range 2*len(inserts) + 5 + 1 {
-		raw := neutral(c.Raw())
+		raw := neutral(event(c))
 		var e struct{ Type string }
 		if err := json.Unmarshal([]byte(raw), &e); err != nil {
 			t.Fatal(err)
@@ -185,6 +185,15 @@ var (
 	envelope = regexp.MustCompile(`"id":"[^"]*"(.*?)"at":"[^"]*","txid":"[^"]*"`)
 	cursor   = regexp.MustCompile(`,"cursor":"[^"]*"}$`)
 )
+
+// event is the text of the next event.
+func event(c *rig.Client) []byte {
+	for {
+		if frame := c.Raw(); envelope.Match(frame) { // else it is a heartbeat
+			return frame
+		}
+	}
+}
 
 // neutral is a frame without what differs from run to run.
 func neutral(frame []byte) string {

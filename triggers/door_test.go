@@ -107,6 +107,28 @@ func TestDoorPrepared(t *testing.T) {
 	b.expect("commit prepared 'x'", "i a,1")
 }
 
+// TestDoorRightTaken: who may not notify writes without, in sessions that begin afterwards.
+func TestDoorRightTaken(t *testing.T) {
+	t.Parallel()
+	for _, function := range []string{"pg_notify(text, text)", "pg_notification_queue_usage()"} {
+		t.Run(function, func(t *testing.T) {
+			t.Parallel()
+			b := installed(t, ordersDDL, want("orders", "status"))
+			b.rung()
+			b.exec("revoke execute on function " + function + " from public")
+			if n := b.rings(b.db.Connect(t), "insert into orders (id, status) values (1, 'a')"); n != 0 {
+				t.Errorf("%d notifications without the right", n)
+			}
+			b.appended("without the right", "i a,1")
+			b.exec("grant execute on function " + function + " to " + ident(b.target.owner()))
+			if n := b.rings(b.db.Connect(t), "update orders set status = 'b'"); n != 1 {
+				t.Errorf("%d notifications with the right", n)
+			}
+			b.exec("revoke execute on function " + function + " from " + ident(b.target.owner()))
+		})
+	}
+}
+
 // TestDoorLockTableFull: there is no room for another lock in the server. The ERP's write goes on, and doesn't ring.
 func TestDoorLockTableFull(t *testing.T) {
 	t.Parallel()

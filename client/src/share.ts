@@ -363,7 +363,9 @@ export class SharedLink implements Link {
 
   // The state is this tab's and, where it leads, its followers'.
   #show(state: ConnectionState): void {
-    if (state !== this.state.get()) this.state.set(state)
+    const was = this.state.get()
+    const same = state.status !== 'waiting' && JSON.stringify(was) === JSON.stringify(state)
+    if (!same) this.state.set(state)
     if (this.#role === 'lead') this.#say({ is: 'lead', term: this.#term, life: this.#life, n: this.#n, state })
   }
 

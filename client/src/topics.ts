@@ -121,8 +121,9 @@ export class Topics {
     if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
     this.#doubt(event)
     const before = this.#seen.mark(event.id, this.#clock)
-    for (const { topic, handlers, rewinding } of [...this.#entries.values()]) {
-      if (before !== undefined && !rewinding) continue
+    for (const { topic, handlers, rewinding, live } of [...this.#entries.values()]) {
+      // Before its first answer what others are sent is not for it: what comes then may be older.
+      if (!live || (before !== undefined && !rewinding)) continue
       const seen = seenThrough(topic, event)
       if (seen === undefined) continue
       for (const [handler, since] of [...handlers]) {

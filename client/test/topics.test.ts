@@ -379,6 +379,7 @@ describe('rewind', () => {
     socket.say(past)
     const stop = bench.client.subscribe({ channel: 'activity' }, ({ id }) => heard.push(['rewound', id]), { rewind: 5 })
     bench.client.subscribe({ channel: 'activity' }, () => {}, { rewind: 5 })
+    socket.say({ type: 'subscribed', ref: '2' })
     socket.say(past)
     expect(heard).toEqual([['plain', past.id], ['rewound', past.id]])
     expect(socket.of('subscribe').map(({ ref, rewind }) => [ref, rewind])).toEqual([

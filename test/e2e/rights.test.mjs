@@ -63,7 +63,9 @@ test('an approver who is no longer one sees nothing of the others’ requests, u
   await counted.waitFor({ state: 'hidden' });
   await approver.frame(isTo(await decide())); // what the channel had for this page before has come
   assert.deepEqual(unseen.filter((txid) => approver.frames.some(isTo(txid))), []);
-  assert.equal(approver.sockets.length, 1, 'the connection was lost');
+  // Whoever's rights have changed proves anew who they are, on another connection.
+  assert.equal(approver.sockets.length, 3, 'the connection was lost');
+  assert.equal(await page.locator('#outage-trace li').count(), 0, 'the connection was lost');
   assert.ok(!await approver.hasShown('toast', 'fetched afresh'), 'the card has told it');
   assert.deepEqual(approver.complaints, []);
   await approver.close();

@@ -39,7 +39,7 @@ async function through(upgrade) {
 async function hear({ library, address, token, environment = {} }) {
   const { createClient } = await import(library);
   const counts = { all: {}, one: {}, some: {} };
-  const seen = { counts, events: 0, live: 0, answered: 0, transports: [], resyncs: [], errors: [] };
+  const seen = { counts, events: 0, cursors: 0, live: 0, answered: 0, transports: [], resyncs: [], errors: [] };
   const client = createClient({
     url: `ws://${address}/ws`, getToken: () => token, environment, onError: (error) => seen.errors.push(String(error)),
   });
@@ -49,7 +49,9 @@ async function hear({ library, address, token, environment = {} }) {
     seen.live++;
     seen.transports.push(state.transport ?? 'websocket');
   });
-  const subscribe = (name, topic) => client.subscribe({ channel: 'counters', ...topic }, ({ data }) => {
+  const cursors = new Set();
+  const subscribe = (name, topic) => client.subscribe({ channel: 'counters', ...topic }, ({ data, cursor }) => {
+    if (cursor) seen.cursors = cursors.add(cursor).size;
     (counts[name][data.id] ??= []).push(data.n);
     seen.events++;
   }, { onLive: () => seen.answered++, onResync: ({ reason }) => seen.resyncs.push(`${name}: ${reason}`) });
@@ -75,6 +77,9 @@ async function poll(listener, passes) {
 
 const isDone = (first, last, { counts: { all } }) =>
   Object.entries(last).every(([id, n]) => n === first[id] || all[id]?.at(-1) === n);
+
+// isUnderWay tells that the newest cursor is of a time after the subscription: an older one brings what was before it.
+const isUnderWay = ({ events, cursors }) => events >= BETWEEN && cursors >= 3;
 
 // wholeSince makes sure that each counter was heard to its last value from where it had been, in order, none twice; what
 // was written just before the subscription may still come.
@@ -146,7 +151,7 @@ for (const [name, place, upgrade, transport, environment] of [
     const listener = await places[place]({ address, ...(environment && { environment }) });
     await poll(listener, ({ answered }) => answered === 2);
     stage.write();
-    await poll(listener, ({ events }) => events >= BETWEEN);
+    await poll(listener, isUnderWay);
     await listener.more();
     await poll(listener, ({ answered }) => answered >= 3);
     for (let kill = 0; kill < KILLS; kill++) {
@@ -181,7 +186,7 @@ async function interrupted(lose, find) {
   const listener = await places.page({ address: proxy.address });
   await poll(listener, ({ answered }) => answered === 2);
   stage.write();
-  await poll(listener, ({ events }) => events >= BETWEEN);
+  await poll(listener, isUnderWay);
   proxy.freeze();
   await lose(listener);
   const last = await stage.record();

@@ -72,16 +72,16 @@ function watch(session: Session): void {
   const heard = new Set<string>() // the channels that are live on this connection
   let back = 0 // when this connection took the place of another; 0: it is the first
   let lived = false
-  let code = 0 // of the last close
+  let regranted = false // what one may see has changed: the client proves anew who this is, on another connection
   client.state.subscribe((state) => {
-    if (state.status === 'waiting') code = state.code
+    if (state.status === 'waiting') regranted = state.code === CloseCode.grantsChanged
+    if (state.status === 'idle') regranted = false
     if (state.status === 'live') back = lived ? now() : 0
     lived ||= state.status === 'live'
-    if (state.status !== 'live') {
-      heard.clear()
-      live.set(false)
-      latency.set(undefined)
-    }
+    if (state.status === 'live' || (state.status === 'connecting' && regranted)) return
+    heard.clear()
+    live.set(false)
+    latency.set(undefined)
   })
   const onLive = (channel: string): void => {
     const first = heard.add(channel).size === channels.length && !live.get()
@@ -99,11 +99,11 @@ function watch(session: Session): void {
     })
   }
   for (const channel of channels) client.subscribe({ channel }, onEvent, { onLive: () => onLive(channel) })
-  const regranted = regrants(session)
+  const regrant = regrants(session)
   client.onResync(({ reason }) => {
-    // Whoever was closed for it comes back with other grants, and nothing to go on from.
-    const regrant = code === CloseCode.grantsChanged && reason === 'reconnected'
-    resynced(session, regranted, regrant ? 'grants_changed' : reason)
+    regranted ||= reason === 'grants_changed'
+    // The other connection has nothing to go on from: that is no loss.
+    resynced(session, regrant, regranted && reason === 'reconnected' ? 'grants_changed' : reason)
   })
 }
 
@@ -117,12 +117,12 @@ function painted(then: () => void): void {
 
 let explained = { text: '', until: 0 }
 
-function resynced(session: Session, regranted: (at: number) => Promise<void>, reason: string): void {
+function resynced(session: Session, regrant: (at: number) => Promise<void>, reason: string): void {
   const { queries, resync, tells, afresh, toast } = session
   const at = now()
   resync.set({ reason, at })
   void queries.invalidateQueries({ queryKey: tablesKey })
-  if (reason === 'grants_changed') queueMicrotask(() => void regranted(at)) // after syncQueries has heard of it
+  if (reason === 'grants_changed') queueMicrotask(() => void regrant(at)) // after syncQueries has heard of it
   else for (const queryKey of [rightsKey, migrationKey]) void queries.invalidateQueries({ queryKey })
   if (tells.get(reason)?.()) return
   const text = `${reasons[reason] ?? 'What you missed can’t be told'}. Everything here was fetched afresh.`
