@@ -6,13 +6,13 @@ import type {
   Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic,
 } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
-import { Requests } from './requests.js'
+import { createRequests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
 import { call, createStore } from './store.js'
 import type { Readable } from './store.js'
-import { Topics } from './topics.js'
+import { createTopics } from './topics.js'
 
 export interface ClientOptions<S = RegisteredSchema> {
   /** The bridge's `/ws`: wss://live.example/ws */
@@ -97,8 +97,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
   const resyncs = new Set<(frame: ResyncFrame) => void>()
   const state = createStore<ConnectionState>({ status: 'idle' }, report)
   const send = (frame: ClientFrame): void => link?.send(frame)
-  const topics = new Topics(send, report)
-  const requests = new Requests(send, environment)
+  const topics = createTopics(send, report)
+  const requests = createRequests(send, environment)
   let link: Link | undefined
   let wanted = false // to be connected, be there a link yet or not
 
@@ -110,6 +110,13 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.resubscribe(grants)
       requests.resume()
     },
+    onState(now) {
+      if (now.status !== 'live') {
+        topics.lost()
+        requests.lost(now.status === 'idle' || now.status === 'stopped')
+      }
+      state.set(now)
+    },
     onFrame(frame) {
       if (!requests.receive(frame) && !topics.receive(frame) && frame.type === 'error') unhandled(frame as ErrorFrame)
     },
@@ -119,19 +126,12 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
   /** Stands on a link, which may take its time to be there. */
   function use(made: Link): void {
     link = made
-    made.state.subscribe((now) => {
-      if (now.status !== 'live') {
-        topics.lost()
-        requests.lost(now.status === 'idle' || now.status === 'stopped')
-      }
-      state.set(now)
-    })
     if (wanted) made.start()
   }
   const connect = (options: LinkOptions): Link => connection(options)
   const connectAlone = (): void => use(connect(linkOptions))
   if (options.share === false || !environment.tabs) connectAlone()
-  else void import('./share.js').then(({ SharedLink }) => use(new SharedLink(linkOptions, connect)), connectAlone)
+  else void import('./share.js').then(({ sharedLink }) => use(sharedLink(linkOptions, connect)), connectAlone)
 
   let claims: Promise<(id: string) => Promise<boolean>> | undefined
   /** Runs a handler in one of the browser's tabs only, whichever comes first. */

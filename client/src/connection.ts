@@ -4,7 +4,6 @@ import type { SocketConstructor, SocketLike } from './environment.js'
 import type { ClientFrame, WelcomeFrame } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
 import { parseFrame } from './parse.js'
-import { createStore } from './store.js'
 
 /** What the connection is doing, for the page to show. */
 export type ConnectionState =
@@ -39,8 +38,8 @@ const abnormal = 1006
 
 /** One authenticated socket at a time, kept alive and brought back. */
 export function connection(options: LinkOptions): Link {
-  const { WebSocket, clearTimeout, fetch, now, onWake, random, report, setTimeout } = options.environment
-  const state = createStore<ConnectionState>({ status: 'idle' }, report)
+  const { WebSocket, clearTimeout, fetch, now, onWake, random, setTimeout } = options.environment
+  let state: ConnectionState = { status: 'idle' }
   let current: SocketLike | undefined
   let turn = 0 // a new one voids what an earlier attempt still waits for
   let attempt = 0
@@ -65,9 +64,14 @@ export function connection(options: LinkOptions): Link {
 
   const live = (): boolean => liveSince !== undefined
 
+  function become(next: ConnectionState): void {
+    state = next
+    options.onState(next)
+  }
+
   /** Connects, unless it is connected or about to be; a wait for the next attempt ends now. */
   function start(): void {
-    const { status } = state.get()
+    const { status } = state
     if (status === 'connecting' || status === 'live') return
     stopWake ??= onWake((offline) => wake(offline))
     void open()
@@ -101,7 +105,7 @@ export function connection(options: LinkOptions): Link {
   async function open(): Promise<void> {
     const mine = ++turn
     clearTimeout(retry)
-    state.set({ status: 'connecting', attempt: attempt })
+    become({ status: 'connecting', attempt })
     listen(firstSilence)
     try {
       const fresh = await options.getToken?.()
@@ -171,7 +175,7 @@ export function connection(options: LinkOptions): Link {
     if (options.getToken && left > 0) renewAt = at + left - Math.min(30_000, left / 4)
     if (first && events) backAt = at + content
     listen(heartbeat_ms + grace)
-    if (first) state.set({
+    if (first) become({
       status: 'live', user, ...(name !== undefined && { name }), ...(events && { transport: 'sse' }),
     })
     options.onWelcome?.(frame, first)
@@ -221,7 +225,7 @@ export function connection(options: LinkOptions): Link {
 
   /** The network or the page is there again, or is gone: what is silent now has to prove that it is not dead. */
   function wake(offline?: boolean): void {
-    const { status } = state.get()
+    const { status } = state
     if (status === 'waiting' && !offline) start()
     if (status !== 'live') return
     look()
@@ -264,7 +268,7 @@ export function connection(options: LinkOptions): Link {
     drop(CloseCode.heartbeatTimeout, 'nothing heard')
     attempt++
     retry = setTimeout(() => start(), retryInMs)
-    state.set({ status: 'waiting', attempt: attempt, retryInMs, code, reason })
+    become({ status: 'waiting', attempt, retryInMs, code, reason })
   }
 
   function end(last: ConnectionState, code?: number, reason?: string): void {
@@ -272,7 +276,7 @@ export function connection(options: LinkOptions): Link {
     attempt = 0
     stopWake?.()
     stopWake = undefined
-    state.set(last)
+    become(last)
   }
 
   /** Lets go of the socket at once: a dead peer would never answer the close. */
@@ -294,5 +298,5 @@ export function connection(options: LinkOptions): Link {
     current?.send(JSON.stringify(frame))
   }
 
-  return { state, start, stop, send }
+  return { state: () => state, start, stop, send }
 }

@@ -35,3 +35,9 @@ function without(event: EventFrame, fields: ('data' | 'old' | 'message' | 'link'
   for (const field of fields) delete event[field]
   return event
 }
+
+/** The same text for the same topic, in whatever order its `where` was written. */
+export function canonical({ channel, resource, key, where }: Topic): string {
+  const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([channel, resource ?? null, key ?? null, fields])
+}

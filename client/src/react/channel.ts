@@ -3,7 +3,7 @@ import type { ErrorFrame, ResyncFrame, Topic } from '../frames.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from '../schema.js'
-import { canonical } from '../topics.js'
+import { canonical } from '../match.js'
 import { follow } from './follow.js'
 import type { Following, Wire } from './follow.js'
 import { useClient } from './provider.js'
