@@ -29,7 +29,6 @@ type captureData struct {
 	Channels  []captureChannel
 	Unbounded bool
 	Image     bool // some channel wants every update that changes the row
-	MaxRow    int
 }
 
 // captureChannel is the part of one channel.
@@ -110,6 +109,67 @@ func (d captureData) inserted(depth string) string {
 	return "pg_catalog.concat('^', " + d.Statement() + ", '.* ', TG_RELID, '<', " + depth + ")"
 }
 
+// Appends is whether an update is to be appended for some channel.
+func (d captureData) Appends() string {
+	if len(d.Channels) == 1 && d.Channels[0].Changed != "" {
+		return d.Channels[0].Changed
+	}
+	return imagesDiffer
+}
+
+// Chosen is the SQL of whether the channel takes what is appended; empty where it takes all of it.
+func (d captureData) Chosen(c captureChannel) string {
+	if len(d.Channels) == 1 || c.Changed == "" {
+		return ""
+	}
+	return "(v_old is null or v_new is null or " + c.Changed + ")"
+}
+
+// Known is the SQL of whether the plan knows a slot that can be appended to.
+func (d captureData) Known() string {
+	ends := make([]string, slots)
+	for i := range ends {
+		ends[i] = d.SlotEnd(i)
+	}
+	return "coalesce(" + strings.Join(ends, ",\n          ") + ") is not null"
+}
+
+// Time is the SQL of when a change was captured; infinity where that takes a closer look.
+func (d captureData) Time() string {
+	if d.Unbounded {
+		return "case when " + d.Larger() + "\n          then 'infinity'::pg_catalog.timestamptz else pg_catalog.clock_timestamp() end"
+	}
+	return "pg_catalog.clock_timestamp()"
+}
+
+// UpdateOrInsert is the SQL of what an update or an insert is in the outbox.
+func (captureData) UpdateOrInsert() string {
+	return "case when v_old is null then 'i'::pg_catalog.\"char\" else 'u'::pg_catalog.\"char\" end"
+}
+
+// Larger is the SQL of whether an outbox row might be above the server's limit of 1 GB, which would be the ERP's error.
+func (d captureData) Larger() string {
+	return fmt.Sprintf("(coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)\n"+
+		"        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) %d", maxRow)
+}
+
+// appended fills in the statement that appends a row.
+type appended struct {
+	S       string
+	Slot    int
+	ID      int32
+	Channel int16
+	Op      string // SQL
+}
+
+// Append is that of a slot and a channel.
+func (d captureData) Append(slot int, channel int16, op string) appended {
+	return appended{S: d.S(), Slot: slot, ID: d.ID, Channel: channel, Op: op}
+}
+
+// Turned are the slots, last first.
+func (d captureData) Turned() []int { return []int{2, 1, 0} }
+
 // Differ is whether an update changed any of the columns; null where it is no update, or can't be told.
 func (d captureData) Differ() string { return imagesDiffer }
 
@@ -129,7 +189,7 @@ func functionName(schema, name string) string {
 // hash, whatever the id.
 func (s *State) newCapture(t *table, id int32) *capture {
 	c := &capture{id: id, relation: t.want.relation()}
-	data := captureData{common: s.target.common(), ID: id, Relation: c.relation, MaxRow: maxRow}
+	data := captureData{common: s.target.common(), ID: id, Relation: c.relation}
 	for _, name := range union(t.want.columns, t.keys()) {
 		col := t.columns[name]
 		data.Columns = append(data.Columns, col)

@@ -77,7 +77,7 @@ func (c *column) text(x string) string {
 	case change.Bytes:
 		return "pg_catalog.encode(" + x + ", 'hex')"
 	case change.Timestamptz:
-		return "pg_catalog.to_json(pg_catalog.timezone('UTC'::pg_catalog.text, " + x + "))::pg_catalog.text"
+		return "pg_catalog.to_json(pg_catalog.timezone('0 seconds'::pg_catalog.\"interval\", " + x + "))::pg_catalog.text"
 	case change.JSON:
 		if c.oid != pgtype.JSONOID && c.oid != pgtype.JSONBOID {
 			return "pg_catalog.to_json(" + x + ")::pg_catalog.text"

@@ -5,8 +5,8 @@
 //   - a role "<schema>_owner" that can't log in and owns what follows, nothing else;
 //   - the schema (rowfeed unless configured otherwise): the tables installation, channel, capture and the outbox
 //     change_0, change_1, change_2 (a ring: the oldest is truncated), a view change over them for people, the functions
-//     epoch, writable, proven, rings, open_until, keep_open, tick and rotate, a sequence open_until, and one function
-//     capture_… for each watched table;
+//     epoch, writable, proven, rings, open_until, slot_end, keep_open, tick and rotate, a sequence open_until, and one
+//     function capture_… for each watched table;
 //   - on each watched table two triggers, 00_<schema> (after insert, update, delete, for each row) and
 //     00_<schema>_truncate, ENABLE ALWAYS. Partitions get the clone that PostgreSQL makes, and a truncate trigger of
 //     their own; children by inheritance get both.
@@ -32,6 +32,7 @@
 // not matter. That it can write to the outbox is asked of the function writable, whose answer plans hold until a table
 // of the outbox is altered, and of proven where a transaction keeps its snapshot: what was done to those by hand is not
 // the ERP's error. Likewise until when it may, which a bridge extends (open_until, keep_open): nobody else empties the
-// outbox. SET clauses, which cost each row some 15 % of a trivial update, are there only where the text of a captured type
-// depends on the setting.
+// outbox. Most updates and inserts go a short way, for which both are one answer, slot_end; whatever that is not sure of, an
+// error included, goes the long way. SET clauses, which cost each row some 15 % of a trivial update, are there only where the
+// text of a captured type depends on the setting.
 package triggers

@@ -195,6 +195,8 @@ type instant struct {
 func newInstant(t *testing.T) *instant {
 	t.Helper()
 	b := installed(t, slowDDL, want("orders", "x"))
+	// A lock of another transaction, as of a foreign key: what it lies on is captured by the long way, which asks first.
+	run1(t, b.db.Connect(t), "begin; select from orders for key share")
 	return &instant{b: b, writer: b.db.Connect(t), holder: b.db.Connect(t), done: make(chan error, 1)}
 }
 

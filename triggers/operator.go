@@ -85,6 +85,7 @@ var arguments = map[string]string{
 	"writable":   "p_table regclass",
 	"proven":     "p_at timestamptz",
 	"open_until": "p_sequence regclass",
+	"slot_end":   "p_slot integer, p_sequence regclass, variadic p_tables regclass[]",
 	"ask":        "p_kind text, p_body jsonb",
 	"requested":  "p_request uuid",
 	"answer":     "p_request uuid, p_node text, p_body jsonb",

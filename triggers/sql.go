@@ -18,7 +18,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"literal": literal,
 	"comment": oneLineOf,
 }).ParseFS(files, "sql/schema.sql", "sql/epoch.sql", "sql/writable.sql", "sql/proven.sql", "sql/rings.sql",
-	"sql/open_until.sql", "sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql",
+	"sql/open_until.sql", "sql/slot_end.sql", "sql/keep_open.sql", "sql/tick.sql", "sql/rotate.sql", "sql/capture.sql", "sql/drift.sql",
 	"sql/note.sql", "sql/operator.sql", "sql/guard_table.sql", "sql/ask.sql", "sql/requested.sql", "sql/answer.sql",
 	"sql/answers.sql"))
 
@@ -122,6 +122,15 @@ func (c common) SlotNow() string { return c.SlotAt("pg_catalog.clock_timestamp()
 // Sequence is the qualified name of the sequence that says until when captures append, as a literal.
 func (c common) Sequence() string { return literal(ident(c.Schema, "open_until")) }
 
+// SlotEnd is the expression of until when a plan of a capture may append to a slot.
+func (c common) SlotEnd(slot int) string {
+	tables := make([]string, slots)
+	for i := range tables {
+		tables[i] = c.Outbox(i) + "::pg_catalog.regclass"
+	}
+	return fmt.Sprintf("%s.slot_end(%d, %s::pg_catalog.regclass, %s)", c.S(), slot, c.Sequence(), strings.Join(tables, ", "))
+}
+
 // Due is the expression of until when captures append if nobody extends that, in seconds of the Unix epoch: with openSlots
 // each table of the ring is written to in two turns at most before it is emptied.
 func (c common) Due() string {
@@ -165,7 +174,7 @@ func (f *function) config() []string {
 }
 
 // helperNames are the functions that a bridge or a capture calls.
-var helperNames = []string{"epoch", "writable", "proven", "rings", "open_until", "keep_open", "tick", "rotate", "ask",
+var helperNames = []string{"epoch", "writable", "proven", "rings", "open_until", "slot_end", "keep_open", "tick", "rotate", "ask",
 	"requested", "answer", "answers", "note"}
 
 // helpers are those functions, each after what it calls.
@@ -178,6 +187,8 @@ func (t *Target) helpers() []*function {
 		{name: "rings", returns: "boolean", body: render("rings", t.common()), immutable: true,
 			settings: []setting{searchPath}},
 		{name: "open_until", returns: "timestamptz", body: render("open_until", t.common()), immutable: true,
+			settings: []setting{searchPath}},
+		{name: "slot_end", returns: "timestamptz", body: render("slot_end", t.common()), immutable: true,
 			settings: []setting{searchPath}},
 		{name: "keep_open", returns: "table (remaining double precision, stopped_at timestamptz)", body: render("keep_open", t.common()),
 			settings: []setting{searchPath, {"lock_timeout", "'50ms'", "50ms"}}},

@@ -1,3 +1,11 @@
+{{- define "append"}}insert into {{.S}}.change_{{.Slot}} (xid, lsn, at, capture, channel, depth, op, old, new) values (
+        pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(), v_at, {{.ID}}, {{.Channel}},
+        pg_catalog.pg_trigger_depth(), {{.Op}}, v_old, v_new);{{end -}}
+{{- define "ring"}}if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
+        if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
+          null; -- never: but "perform" would run a query of its own, for each row
+        end if;
+      end if;{{end -}}
 -- Written by rowfeed for {{comment .Relation}}. `rowfeed migrate up` replaces it, `rowfeed migrate down` removes it.
 -- What a row costs is mostly the setting up of expressions, function by function, once in each transaction that gets to
 -- them: so there are few, and what is seldom needed is in an "if" of its own.
@@ -16,8 +24,59 @@ declare
 {{- end}}{{end}}
 {{- if .Image}}
   v_any  pg_catalog.bool;
+{{- else}}
+  v_none pg_catalog.bool; -- always null, and returned: "return null" is an expression too
 {{- end}}
 begin
+{{- if not .Image}}
+  <<done>> begin
+{{- range .Turned}}
+  <<slot_{{.}}>> begin
+{{- end}}
+  -- The short way, of nearly all updates and inserts: of a version that an earlier transaction wrote and nobody has locked,
+  -- or of a new row, in a slot that the plan knows. Whatever else it is, an error too, goes the long way, which begins anew.
+  -- The guard of the types stands in the expression that converts them: so both are made for the same types.
+  <<short>> begin
+    -- Planned away; where it is false so is the rest.
+    if {{.Known}}
+        and NEW.xmax operator(pg_catalog.=) '0'::pg_catalog.xid and pg_catalog.age(OLD.xmin) operator(pg_catalog.>) 0 then
+      v_old := case when {{.Guard "OLD"}} then {{.Values "OLD"}} end;
+      v_new := {{.Values "NEW"}};
+      v_at := case when v_old is null then 'infinity'::pg_catalog.timestamptz
+        when {{.Appends}} then {{.Time}} end;
+    elsif {{.Known}}
+        and OLD.xmin is null and NEW.xmax operator(pg_catalog.=) '0'::pg_catalog.xid
+        and pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then
+      v_new := case when {{.Guard "NEW"}} then {{.Values "NEW"}} end;
+      v_at := case when v_new is null then 'infinity'::pg_catalog.timestamptz else {{.Time}} end;
+    else
+      exit short;
+    end if;
+{{- range .Channels}}{{if .Ring}}
+    if v_at is not null and {{with $.Chosen .}}{{.}} and {{end}}{{$.S}}.rings() and pg_catalog.pg_try_advisory_xact_lock_shared({{.Door}}) then
+      v_ring_{{.ID}} := true;
+    end if;
+{{- end}}{{end}}
+    -- Each end is planned away to a time, or to null where that is past or where it can't be written to.
+{{- range .Slots}}
+    {{if .}}els{{end}}if v_at operator(pg_catalog.<) {{$.SlotEnd .}} then
+      exit slot_{{.}};
+{{- end}}
+    elsif v_at is null then
+      return v_none; -- nothing that is watched has changed
+    end if;
+  exception when others or assert_failure then
+    v_at := 'infinity'::pg_catalog.timestamptz;
+  end;
+  if v_at is not null then
+    v_old := null;
+    v_new := null;
+    v_at := null;
+{{- range .Channels}}{{if .Ring}}
+    v_ring_{{.ID}} := null;
+{{- end}}{{end}}
+  end if;
+{{- end}}
   -- This block writes nothing, but once where a transaction keeps its snapshot, so its subtransaction costs no id. A column
   -- that is gone, was retyped or can't be converted makes the change a resync ('r') and never an error of the ERP's statement.
   begin
@@ -89,8 +148,7 @@ begin
     end if;
 {{- if .Unbounded}}
     -- An outbox row above the server's limit of 1 GB would be the ERP's error.
-    if (coalesce(pg_catalog.pg_column_size(v_old), 0)::pg_catalog.int8 operator(pg_catalog.+)
-        coalesce(pg_catalog.pg_column_size(v_new), 0)) operator(pg_catalog.>) {{.MaxRow}} then
+    if {{.Larger}} then
       v_op := 'r'::pg_catalog."char";
       v_old := null;
       v_new := null;
@@ -156,19 +214,13 @@ begin
 {{- end}}
 {{- range $.Slots}}
     {{if eq . 0}}if v_turn operator(pg_catalog.<) {{$.Seconds 1}} then{{else if eq . 1}}elsif v_turn operator(pg_catalog.<) {{$.Seconds 2}} then{{else}}else{{end}}
-      insert into {{$.S}}.change_{{.}} (xid, lsn, at, capture, channel, depth, op, old, new) values (
-        pg_catalog.pg_current_xact_id(), pg_catalog.pg_current_wal_insert_lsn(), v_at, {{$.ID}}, {{$channel.ID}},
-        pg_catalog.pg_trigger_depth(), v_op, v_old, v_new);
+      {{template "append" $.Append . $channel.ID "v_op"}}
 {{- end}}
     end if;
 {{- if .Ring}}
     -- Not in the block above: of a subtransaction that has notified 8 kB of memory stay until the end of the transaction.
     if v_ring_{{.ID}} then
-      if pg_catalog.pg_notification_queue_usage() operator(pg_catalog.<=) 0.5 then
-        if pg_catalog.pg_notify({{literal .Notify}}, pg_catalog.pg_current_xact_id()::pg_catalog.text) is null then
-          null; -- never: but "perform" would run a query of its own, for each row
-        end if;
-      end if;
+      {{template "ring" .}}
     end if;
 {{- end}}
 {{- if .Changed}}
@@ -176,4 +228,20 @@ begin
 {{- end}}
 {{- end}}
   return null;
+{{- if not .Image}}
+{{- range $slot := .Slots}}
+  end slot_{{.}};
+{{- range $channel := $.Channels}}
+  {{with $.Chosen .}}if {{.}} then {{end}}{{template "append" $.Append $slot .ID $.UpdateOrInsert}}{{if $.Chosen .}} end if;{{end}}
+{{- end}}
+  exit done;
+{{- end}}
+  end done;
+{{- range .Channels}}{{if .Ring}}
+    if v_ring_{{.ID}} then
+      {{template "ring" .}}
+    end if;
+{{- end}}{{end}}
+  return v_none;
+{{- end}}
 end
