@@ -1,6 +1,6 @@
 import { connection } from './connection.js'
 import type { ConnectionState } from './connection.js'
-import { defaultEnvironment } from './environment.js'
+import { defaultEnvironment, report as toConsole } from './environment.js'
 import type { Environment } from './environment.js'
 import type {
   Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic,
@@ -10,7 +10,7 @@ import { createRequests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
-import { call, createStore } from './store.js'
+import { call, createHub, createStore } from './store.js'
 import type { Readable } from './store.js'
 import { createTopics } from './topics.js'
 
@@ -92,9 +92,9 @@ export type AnyClient = Client<any>
 export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfer<S>>): Client<S> {
   const environment: Environment = { ...defaultEnvironment(), ...options.environment }
   const { report } = environment
-  const unhandled = options.onError ?? ((error) => console.error('rowfeed:', error))
-  const listeners = new Map<string, Set<(event: EventFrame) => void>>()
-  const resyncs = new Set<(frame: ResyncFrame) => void>()
+  const unhandled = options.onError ?? toConsole
+  const events = createHub(report)
+  const resyncs = createHub(report)
   const state = createStore<ConnectionState>({ status: 'idle' }, report)
   const send = (frame: ClientFrame): void => link?.send(frame)
   const topics = createTopics(send, report)
@@ -152,8 +152,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.add(
         { channel },
         {
-          onEvent: (event) => listeners.get(event.type)?.forEach((listen) => call(() => listen(event), report)),
-          onResync: (frame) => resyncs.forEach((listen) => call(() => listen(frame), report)),
+          onEvent: (event) => events.say(event.type, event),
+          onResync: (frame) => resyncs.say('', frame),
         },
       )
     }
@@ -180,17 +180,12 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       if (!options.channels?.length) throw new Error('on: no channel to hear: give createClient its `channels`')
       const tell = handler as (data: unknown, event: unknown) => void
       const hear = (event: EventFrame): void => tell(event.data ?? {}, event)
-      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
-      const set = listeners.get(name) ?? new Set()
-      listeners.set(name, set.add(listen))
       join()
-      return () => void set.delete(listen)
+      return events.hear(name, once ? (event) => inOneTab(event, () => hear(event)) : hear)
     },
     onResync(handler) {
-      const listen = (frame: ResyncFrame): void => handler(frame)
-      resyncs.add(listen)
       join()
-      return () => void resyncs.delete(listen)
+      return resyncs.hear('', handler)
     },
     request(frame) {
       join()

@@ -2,7 +2,7 @@ import type { Environment } from './environment.js'
 import type {
   Answer, ClientFrame, ErrorFrame, PushFrame, RequestFrame, Requests as Known, ServerFrame,
 } from './frames.js'
-import { call } from './store.js'
+import { createHub } from './store.js'
 
 /** What `client.request` fails with. */
 export interface RequestError extends Error {
@@ -39,7 +39,7 @@ export interface ClientRequests {
 /** Questions and answers beyond subscriptions, and what the bridge says unasked. */
 export function createRequests(send: (frame: ClientFrame) => void, environment: Environment): ClientRequests {
   const waiting = new Map<string, Pending>()
-  const listeners = new Map<string, Set<(frame: any) => void>>()
+  const { hear, say } = createHub(environment.report)
   let refs = 0
 
   function request<T extends keyof Known>(frame: RequestFrame<T>, live: boolean): Promise<Answer<T>> {
@@ -61,16 +61,6 @@ export function createRequests(send: (frame: ClientFrame) => void, environment: 
       waiting.set(ref, pending)
       if (live) dispatch(pending)
     })
-  }
-
-  function listen<T extends PushFrame['type']>(
-    type: T,
-    handler: (frame: Extract<PushFrame, { type: T }>) => void,
-  ): () => void {
-    const own: typeof handler = (frame) => handler(frame)
-    const set = listeners.get(type) ?? new Set()
-    listeners.set(type, set.add(own))
-    return () => void set.delete(own)
   }
 
   /** Sends what has waited for the connection. */
@@ -99,9 +89,7 @@ export function createRequests(send: (frame: ClientFrame) => void, environment: 
     for (const { sent, frame: asked, settle } of [...waiting.values()]) {
       if (sent && answersTo(asked, frame)) settle(frame)
     }
-    const heard = listeners.get(frame.type)
-    heard?.forEach((listener) => call(() => listener(frame), environment.report))
-    return heard !== undefined
+    return say(frame.type, frame)
   }
 
   function dispatch(pending: Pending): void {
@@ -109,7 +97,7 @@ export function createRequests(send: (frame: ClientFrame) => void, environment: 
     send(pending.frame)
     if (unanswered.includes(pending.frame.type)) pending.settle(undefined)
   }
-  return { request, listen, resume, lost, receive }
+  return { request, listen: hear, resume, lost, receive }
 }
 
 function answersTo(request: ClientFrame, frame: ServerFrame): boolean {

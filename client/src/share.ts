@@ -104,10 +104,10 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
   function send(frame: ClientFrame): void {
     if (held) held.push(frame)
     else if (role === 'follow') {
-      if ('rewind' in frame) anew()
+      if (asksPast(frame)) anew()
       else say({ is: 'up', to: leader, life, frame })
     } else if (own.state().status === 'live') {
-      if ('rewind' in frame) quit() // the past would reach those who follow
+      if (asksPast(frame)) quit() // the past would reach those who follow
       wire.up(me, frame)
     }
   }
@@ -154,7 +154,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     if (role === 'lead') return use()
     held = []
     options.onLive(grants)
-    if (!group || held.some((frame) => 'cursor' in frame || 'rewind' in frame)) return use()
+    if (!group || held.some((frame) => 'cursor' in frame || asksPast(frame))) return use()
     hold = setTimeout(use, patience)
     join()
   }
@@ -388,4 +388,8 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     return opened
   }
   return { state: () => state, start, stop, send }
+}
+
+function asksPast(frame: ClientFrame): boolean {
+  return 'rewind' in frame && frame.rewind !== undefined
 }

@@ -1,5 +1,5 @@
 import type { Environment, SocketConstructor, SocketLike } from './environment.js'
-import type { ClientFrame, ResyncFrame, ServerFrame } from './frames.js'
+import type { ClientFrame, ServerFrame } from './frames.js'
 
 type Subscription = Omit<Extract<ClientFrame, { type: 'subscribe' }>, 'type'>
 
@@ -176,7 +176,9 @@ export function eventSocket(
         if (!answered.has(ref)) return !!answered.add(ref)
         const { channel, resource, cursor } = asked.find((one) => one.ref === ref)!
         // Else the bridge itself says what can't be told.
-        if (cursor === undefined) say(resync(channel, resource, ref))
+        if (cursor === undefined) {
+          say({ type: 'resync', channel, ...(resource && { resource }), ref, reason: 'reconnected' })
+        }
         return false
       }
       return true
@@ -201,8 +203,4 @@ export function eventSocket(
   }
 
   return open as unknown as SocketConstructor // `new` gives what a function returns
-}
-
-function resync(channel: string, resource: string | undefined, ref: string): ResyncFrame {
-  return { type: 'resync', channel, ...(resource !== undefined && { resource }), ref, reason: 'reconnected' }
 }

@@ -10,17 +10,35 @@ export interface Store<T> extends Readable<T> {
 }
 
 export function createStore<T>(value: T, report: (error: unknown) => void): Store<T> {
-  const listeners = new Set<(value: T) => void>()
+  const hub = createHub(report)
   return {
     get: () => value,
-    set(next) {
-      value = next
-      for (const listener of [...listeners]) call(() => listener(next), report)
+    set: (next) => void hub.say('', (value = next)),
+    subscribe: (changed) => hub.hear('', changed),
+  }
+}
+
+/** Who wants to hear of what, by name. */
+export interface Hub {
+  /** Returns how to stop. */
+  hear(name: string, listener: (value: any) => void): () => void
+  /** True where anybody ever wanted to hear it. */
+  say(name: string, value: unknown): boolean
+}
+
+export function createHub(report: (error: unknown) => void): Hub {
+  const sets = new Map<string, Set<(value: any) => void>>()
+  return {
+    hear(name, listener) {
+      const own: typeof listener = (value) => listener(value) // its own identity: the same function may listen twice
+      const set = sets.get(name) ?? new Set()
+      sets.set(name, set.add(own))
+      return () => void set.delete(own)
     },
-    subscribe(changed) {
-      const listener = (now: T): void => changed(now) // its own identity: the same function may listen twice
-      listeners.add(listener)
-      return () => void listeners.delete(listener)
+    say(name, value) {
+      const set = sets.get(name)
+      for (const listener of [...(set ?? [])]) call(() => listener(value), report)
+      return !!set
     },
   }
 }

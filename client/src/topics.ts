@@ -153,12 +153,10 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
     // Its transport had it go on from a cursor: what others have had already is news to it.
     if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
-    each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
+    each((candidate) => candidate === entry, 'onLive')
     if (!missed) return true
     // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
-    const frame: ResyncFrame = { type: 'resync', channel, ref, reason: 'reconnected' }
-    if (resource !== undefined) frame.resource = resource
-    return resync(frame)
+    return resync({ type: 'resync', channel, ...(resource && { resource }), ref, reason: 'reconnected' })
   }
 
   function refused(frame: ErrorFrame): boolean {
@@ -168,7 +166,7 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
       entry.refused = frame
       entry.asked = false
     }
-    return each(concerned, (handler) => handler.onError, frame)
+    return each(concerned, 'onError', frame)
   }
 
   function resync(frame: ResyncFrame): boolean {
@@ -178,21 +176,15 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
         ? topic.channel === frame.channel &&
           (frame.resource === undefined || topic.resource === undefined || topic.resource === frame.resource)
         : ref === frame.ref
-    return each(concerned, (handler) => handler.onResync, frame)
+    return each(concerned, 'onResync', frame)
   }
 
-  function each<F>(
-    concerned: (entry: Entry) => boolean,
-    pick: (handler: Handler) => ((frame: F) => void) | undefined,
-    frame: F,
-  ): boolean {
+  function each(concerned: (entry: Entry) => boolean, what: 'onLive' | 'onResync' | 'onError', frame?: any): boolean {
     let taken = false
     for (const entry of [...entries.values()].filter(concerned)) {
       for (const handler of [...entry.handlers.keys()]) {
-        const run = pick(handler)
-        if (run === undefined) continue
-        taken = true
-        call(() => run(frame), report)
+        taken ||= !!handler[what]
+        call(() => handler[what]?.(frame), report)
       }
     }
     return taken
@@ -211,11 +203,7 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
 }
 
 function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientFrame {
-  const frame: ClientFrame = { type: 'subscribe', ref, channel: topic.channel }
-  if (topic.resource !== undefined) frame.resource = topic.resource
-  if (topic.key !== undefined) frame.key = topic.key
-  if (topic.where !== undefined) frame.where = topic.where
-  if (cursor !== undefined) frame.cursor = cursor
-  else if (rewind !== undefined) frame.rewind = rewind
-  return frame
+  const { channel, resource, key, where } = topic
+  const past = cursor === undefined ? { rewind } : { cursor }
+  return { type: 'subscribe', ref, channel, resource, key, where, ...past } as ClientFrame // JSON drops what is undefined
 }

@@ -1,8 +1,8 @@
 import { backoff } from '../backoff.js'
 import { CloseCode, isTerminal, retryDelay } from '../codes.js'
-import { defaultEnvironment } from '../environment.js'
+import { browserWake, report } from '../environment.js'
 import { createSeen } from '../seen.js'
-import { cell, report } from './share.js'
+import { cell } from './share.js'
 import type { Shared } from './share.js'
 
 /** A connection to a plain endpoint: the present socket, which is another after each reconnection. */
@@ -97,7 +97,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
     }
   }
 
-  const sleep = defaultEnvironment().onWake((offline) => {
+  const sleep = browserWake((offline) => {
     if (!offline) waiting && void dial()
     else if (state.get().isConnected) { // it may be dead without knowing
       state.get().socket?.close()

@@ -1,9 +1,10 @@
 import { useCallback, useEffect } from 'react'
+import { report } from '../environment.js'
 import type { PresenceChangeFrame, PresenceFrame, PresentUser } from '../frames.js'
 import { isUnknown, whileLive } from './follow.js'
 import type { Wire } from './follow.js'
 import { useClient } from './provider.js'
-import { cell, report, useShared } from './share.js'
+import { cell, useShared } from './share.js'
 import type { Shared } from './share.js'
 
 /** Who is in a room, and how one's own place in it is. */

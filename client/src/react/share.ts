@@ -1,4 +1,5 @@
 import { useCallback, useInsertionEffect, useRef, useSyncExternalStore } from 'react'
+import { report } from '../environment.js'
 import { createStore } from '../store.js'
 import type { Readable, Store } from '../store.js'
 
@@ -15,10 +16,6 @@ interface Use {
 }
 
 const running = new WeakMap<object, Map<string, Use>>()
-
-export function report(error: unknown): void {
-  console.error('rowfeed:', error)
-}
 
 /** A store of an object, and how to change some of it. */
 export function cell<T extends object>(initial: T): { state: Store<T>; patch: (part: Partial<T>) => void } {
