@@ -128,10 +128,9 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     link = made
     if (wanted) made.start()
   }
-  const connect = (options: LinkOptions): Link => connection(options)
-  const connectAlone = (): void => use(connect(linkOptions))
+  const connectAlone = (): void => use(connection(linkOptions))
   if (options.share === false || !environment.tabs) connectAlone()
-  else void import('./share.js').then(({ sharedLink }) => use(sharedLink(linkOptions, connect)), connectAlone)
+  else void import('./share.js').then(({ sharedLink }) => use(sharedLink(linkOptions, connection)), connectAlone)
 
   let claims: Promise<(id: string) => Promise<boolean>> | undefined
   /** Runs a handler in one of the browser's tabs only, whichever comes first. */

@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js'
-import { CloseCode, isTerminal, retryDelay } from './codes.js'
+import { isTerminal, retryDelay } from './codes.js'
 import type { SocketConstructor, SocketLike } from './environment.js'
 import type { ClientFrame, WelcomeFrame } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
@@ -35,6 +35,8 @@ const share = 40
 const firstContent = 30_000
 /** The close code of a connection that ended without one: RFC 6455, section 7.1.5. */
 const abnormal = 1006
+/** CloseCode.heartbeatTimeout, as a number that minifiers put in its place. */
+const heartbeatTimeout = 4002
 
 /** One authenticated socket at a time, kept alive and brought back. */
 export function connection(options: LinkOptions): Link {
@@ -73,7 +75,7 @@ export function connection(options: LinkOptions): Link {
   function start(): void {
     const { status } = state
     if (status === 'connecting' || status === 'live') return
-    stopWake ??= onWake((offline) => wake(offline))
+    stopWake ??= onWake(wake)
     void open()
   }
 
@@ -109,7 +111,8 @@ export function connection(options: LinkOptions): Link {
     listen(firstSilence)
     try {
       const fresh = await options.getToken?.()
-      if (mine === turn) token = fresh
+      if (mine !== turn) return
+      token = fresh
     } catch (error) {
       if (mine !== turn) return
       options.onTokenError(error)
@@ -130,15 +133,12 @@ export function connection(options: LinkOptions): Link {
   }
 
   function dial(Socket: SocketConstructor | undefined): void {
-    let socket: SocketLike
     try {
-      if (Socket === undefined) throw new Error('no WebSocket here: pass one as environment.WebSocket')
-      socket = greet(Socket)
+      if (!Socket) throw new Error('no WebSocket here: pass one as environment.WebSocket')
+      take(greet(Socket))
     } catch (error) { // not an address, or none that this page may use
-      end({ status: 'stopped', code: abnormal, reason: String(error) })
-      return
+      return end({ status: 'stopped', code: abnormal, reason: String(error) })
     }
-    take(socket)
     listen(events || !fetch ? firstSilence : handshake)
   }
 
@@ -214,13 +214,13 @@ export function connection(options: LinkOptions): Link {
     const left = heard + silence - at
     if (left <= 0) {
       if (current === undefined) options.onTokenError(new Error(`no answer in ${silence / 1000} s`))
-      lost(CloseCode.heartbeatTimeout, 'nothing heard')
+      lost(heartbeatTimeout, 'nothing heard')
       if (slept) start() // it is not one of many that were cut off together
       return
     }
     if (at >= renewAt) void renew()
     if (events && live() && at >= backAt) tryWebSocket()
-    watch = setTimeout(() => look(), Math.min(tick, left))
+    watch = setTimeout(look, Math.min(tick, left))
   }
 
   /** The network or the page is there again, or is gone: what is silent now has to prove that it is not dead. */
@@ -262,12 +262,12 @@ export function connection(options: LinkOptions): Link {
     if (good) attempt = 0
     if (events) {
       if (!live()) failed = enough - 1 // a WebSocket next
-    } else if (good || (code !== abnormal && code !== CloseCode.heartbeatTimeout)) failed = content = 0
+    } else if (good || (code !== abnormal && code !== heartbeatTimeout)) failed = content = 0
     else if (current !== undefined) failed++
     const retryInMs = Math.max(backoff(attempt, random), retryDelay(reason))
-    drop(CloseCode.heartbeatTimeout, 'nothing heard')
+    drop(heartbeatTimeout, 'nothing heard')
     attempt++
-    retry = setTimeout(() => start(), retryInMs)
+    retry = setTimeout(start, retryInMs)
     become({ status: 'waiting', attempt, retryInMs, code, reason })
   }
 

@@ -78,9 +78,9 @@ export function createRequests(send: (frame: ClientFrame) => void, environment: 
 
   /** True where the frame was an answer, or somebody listened to it. */
   function receive(frame: ServerFrame): boolean {
-    const ref = 'ref' in frame ? frame.ref : undefined
-    const mine = ref === undefined ? undefined : waiting.get(ref)
-    if (mine !== undefined) {
+    const { ref } = frame as { ref?: string }
+    const mine = waiting.get(ref!)
+    if (mine) {
       if (frame.type === 'error') mine.fail((frame as ErrorFrame).code, (frame as ErrorFrame).message)
       else mine.settle(frame)
       return true
@@ -97,10 +97,11 @@ export function createRequests(send: (frame: ClientFrame) => void, environment: 
     send(pending.frame)
     if (unanswered.includes(pending.frame.type)) pending.settle(undefined)
   }
+
   return { request, listen: hear, resume, lost, receive }
 }
 
 function answersTo(request: ClientFrame, frame: ServerFrame): boolean {
-  return answers[request.type] === frame.type &&
-    (!('room' in request) || ('room' in frame && request.room === frame.room))
+  const { room } = request as { room?: string } // as of neither, where it is not about one
+  return answers[request.type] === frame.type && room === (frame as { room?: string }).room
 }

@@ -14,9 +14,6 @@ interface Sub {
   past: boolean // no heartbeat has said yet that all it was to be sent of the past was
 }
 
-/** What the bridge never answers. */
-const unanswered = ['presence.update', 'presence.leave']
-
 export interface Wire {
   past(): boolean
   reset(): void
@@ -33,6 +30,8 @@ export function createWire(
   send: (frame: ClientFrame) => void,
   deliver: (frame: ServerFrame, tab?: string) => void,
 ): Wire {
+  /** What the bridge never answers. */
+  const unanswered = ['presence.update', 'presence.leave']
   const subs = new Map<string, Sub>()
   const questions = new Map<string, Asker>()
   const rooms = new Map<string, Set<string>>()
@@ -66,7 +65,7 @@ export function createWire(
       settle((frame as HeartbeatFrame).cursors)
       return deliver(frame)
     }
-    const ref = 'ref' in frame ? frame.ref : undefined
+    const { ref } = frame as { ref?: string }
     if (ref === undefined) return deliver(frame)
     const sub = subs.get(ref)
     const asked = questions.get(ref)
@@ -149,5 +148,6 @@ export function createWire(
   function nextRef(): string {
     return `s${++refs}`
   }
+
   return { past, reset, up, down, gone }
 }

@@ -26,19 +26,6 @@ interface News {
 
 type Channel = InstanceType<Tabs['BroadcastChannel']>
 
-/** Close codes; said here too, so that not all of them come along. */
-const grantsChanged = 4003
-const connectionLimit = 4504
-/** How long a tab waits for a leader's answer before its own connection is put to use. */
-const patience = 1_000
-/** How often a follower looks whether its leader has been heard. */
-const pace = 1_000
-/** After so many looks it is asked, and after so many it is replaced. */
-const doubt = 2
-const despair = 5
-/** And how long after a proof that was not to be had the next one is tried. */
-const retry = 15_000
-
 /**
  * A link that the tabs of one user share. Each tab connects by itself first; the welcome proves who it is, and names its
  * group: address, user and the bridge's digest of user, tenant and grants. In the group a lock elects the one that
@@ -49,6 +36,19 @@ const retry = 15_000
  * Those who lost one leader resume together from the next, each from its own cursor.
  */
 export function sharedLink(options: LinkOptions, connect: (options: LinkOptions) => Link): Link {
+  // In here, since what a lazily loaded module has at its top level is not inlined.
+  /** Close codes; said here too, so that not all of them come along. */
+  const grantsChanged = 4003
+  const connectionLimit = 4504
+  /** How long a tab waits for a leader's answer before its own connection is put to use. */
+  const patience = 1_000
+  /** How often a follower looks whether its leader has been heard. */
+  const pace = 1_000
+  /** After so many looks it is asked, and after so many it is replaced. */
+  const doubt = 2
+  const despair = 5
+  /** And how long after a proof that was not to be had the next one is tried. */
+  const retry = 15_000
   const { clearTimeout, now, onWake, setTimeout, tabs } = options.environment
   const me = Math.random().toString(36).slice(2) + Date.now().toString(36)
   let state: ConnectionState = { status: 'idle' }
@@ -387,6 +387,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     opened.onmessage = ({ data }: { data: T }) => receive(data)
     return opened
   }
+
   return { state: () => state, start, stop, send }
 }
 

@@ -35,20 +35,16 @@ function eventsURL(url: string): URL {
   return address
 }
 
-/** The close codes that say what an HTTP status does. */
-const closes: Record<number, number> = {
-  400: 4505, 401: 4501, 403: 4503, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013,
-}
-const grantsChanged = 4003
-const abnormal = 1006
-
 /** What an HTTP answer that is no stream would be as a close. Words that are not the bridge's are a proxy's: no verdict. */
 async function closeOf(response: Response): Promise<[code: number, reason: string]> {
+  const closes: Record<number, number> = {
+    400: 4505, 401: 4501, 403: 4503, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013,
+  }
   const { status, headers } = response
   const body = (await response.json().catch(() => undefined)) as { error?: unknown; message?: unknown } | undefined
-  if (typeof body?.error !== 'string') return [abnormal, `HTTP ${status}`]
+  if (typeof body?.error !== 'string') return [1006, `HTTP ${status}`]
   const wait = Number(headers.get('Retry-After')) * 1000
-  return [closes[status] ?? abnormal, `${String(body.message)}${wait > 0 ? `; retry_ms=${wait}` : ''}`]
+  return [closes[status] ?? 1006, `${String(body.message)}${wait > 0 ? `; retry_ms=${wait}` : ''}`]
 }
 
 /**
@@ -61,6 +57,8 @@ export function eventSocket(
   { fetch, setTimeout, clearTimeout }: Environment,
   parseFrame: (text: string) => ServerFrame | undefined,
 ): SocketConstructor {
+  const grantsChanged = 4003
+  const abnormal = 1006
   function open(url: string): SocketLike {
     const socket: SocketLike = { onopen: null, onmessage: null, onclose: null, onerror: null, send, close }
     const address = eventsURL(url)

@@ -199,6 +199,7 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
   function nextRef(): string {
     return String(++refs)
   }
+
   return { add, resubscribe, lost, receive }
 }
 

@@ -30,6 +30,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
   let turn = 0 // a new one voids what is still being asked
   let asking: Promise<boolean> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
+  const held = (): boolean => state.get().status === 'held'
   const isLive = (): boolean => client.state.get().status === 'live'
 
   function become(next: LeaseState, run?: () => void, ms?: number): void {
@@ -49,7 +50,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     try {
       const { granted, fence, expires_in_ms = ttl_ms, user, name } = await client.request({ type, resource, key, ttl_ms })
       if (mine !== turn) {
-        if (granted && state.get().status !== 'held') drop() // released meanwhile
+        if (granted && !held()) drop() // released meanwhile
         return false
       }
       if (granted) {
@@ -70,21 +71,21 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
 
   /** While there is no connection it may run out; what brings the connection back renews it. */
   function waitFor(): void {
-    if (state.get().status === 'held') become(state.get(), renew, until - Date.now())
+    if (held()) become(state.get(), renew, until - Date.now())
   }
 
   function renew(): void {
-    if (state.get().status !== 'held') return
+    if (!held()) return
     if (Date.now() >= until) become({ status: 'lost' })
     else if (isLive()) void ask('lease.renew')
     else waitFor()
   }
 
   function release(): void {
-    const { status } = state.get()
+    const was = held()
     become(idle)
     asking = undefined
-    if (status === 'held') drop()
+    if (was) drop()
   }
 
   const quiet = whileLive(client, renew, waitFor)
@@ -92,7 +93,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     state,
     release,
     async acquire() {
-      return state.get().status === 'held' || (asking ??= ask('lease.acquire').finally(() => (asking = undefined)))
+      return held() || (asking ??= ask('lease.acquire').finally(() => (asking = undefined)))
     },
     stop() {
       quiet()

@@ -28,9 +28,10 @@ function enter(client: Wire, room: string, mine: State = {}): Room {
   const { state, patch } = cell(entering)
   const people = new Map<string, PresentUser>()
   let inside = false // the bridge has been asked on this connection
+  const show = (): void => patch({ users: [...people.values()] })
   const put = (user: PresentUser): void => {
     people.set(user.user, { ...people.get(user.user), ...user })
-    patch({ users: [...people.values()] })
+    show()
   }
   const hear = (frame: PresenceFrame | PresenceChangeFrame): void => {
     if (frame.room !== room) return
@@ -42,7 +43,7 @@ function enter(client: Wire, room: string, mine: State = {}): Room {
     const { type, room: _, ...user } = frame
     if (type !== 'presence.left') return put(user)
     people.delete(user.user)
-    patch({ users: [...people.values()] })
+    show()
   }
   const ends = (['presence', 'presence.joined', 'presence.changed', 'presence.left'] as const)
     .map((type) => client.listen(type, hear))

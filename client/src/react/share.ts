@@ -10,7 +10,7 @@ export interface Shared<T> {
 }
 
 interface Use {
-  readonly shared: Shared<unknown>
+  shared: Shared<unknown>
   users: number
   ending?: ReturnType<typeof setTimeout>
 }
@@ -27,8 +27,9 @@ export function cell<T extends object>(initial: T): { state: Store<T>; patch: (p
 export type Make<S> = (used: () => boolean) => S
 
 function start<S extends Shared<unknown>>(make: Make<S>): Use {
-  const use = { users: 0 } as Omit<Use, 'shared'>
-  return Object.assign(use, { shared: make(() => use.users > 0) })
+  const use = { users: 0 } as Use
+  use.shared = make(() => use.users > 0)
+  return use
 }
 
 /**
@@ -80,8 +81,8 @@ export function useShared<T, S extends Shared<T>>(
     [owner, name, latest],
   )
   const get = (): T => {
-    const use = name === null ? undefined : running.get(owner)?.get(name)
-    return use === undefined ? initial : (use.shared.state.get() as T)
+    const use = running.get(owner)?.get(name!) // under null there is none
+    return use ? (use.shared.state.get() as T) : initial
   }
   const act = useCallback(
     <R,>(run: (shared: S) => R): R | undefined => {
