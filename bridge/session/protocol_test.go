@@ -299,7 +299,7 @@ func TestResumeByOtherGrants(t *testing.T) {
 		t.Helper()
 		c := r.Dial(t, "/ws", nil, "rowfeed.v1")
 		f := c.Ask(`{"type":"auth","token":"%s"}`, rig.User(1, roles...))
-		if name, ok := f["grants"].(string); !ok || len(name) != 16 {
+		if name, ok := f["grants"].(string); !ok || len(name) != 32 {
 			t.Fatalf("want a welcome that names the grants, got %v", f)
 		}
 		return f["grants"]

@@ -114,7 +114,7 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       if (now.status !== 'live') {
         topics.lost()
         requests.lost(now.status === 'idle' || now.status === 'stopped')
-      }
+      } else queueMicrotask(() => state.get().status === 'live' && requests.resume()) // behind what onLive has sent
       state.set(now)
     },
     onFrame(frame) {
@@ -201,7 +201,10 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
     close() {
       wanted = false
       if (link) link.stop()
-      else state.set({ status: 'idle' })
+      else {
+        requests.lost(true)
+        state.set({ status: 'idle' })
+      }
     },
   }
 }

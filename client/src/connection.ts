@@ -87,6 +87,7 @@ export function connection(options: LinkOptions): Link {
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
   function send(frame: ClientFrame): void {
     if (!live()) return
+    if (events) return write(frame) // a stream makes one request of many
     queue.push(frame)
     flush()
   }
@@ -107,8 +108,9 @@ export function connection(options: LinkOptions): Link {
   async function open(): Promise<void> {
     const mine = ++turn
     clearTimeout(retry)
-    become({ status: 'connecting', attempt })
     listen(firstSilence)
+    become({ status: 'connecting', attempt })
+    if (mine !== turn) return // closed by one who heard that
     try {
       const fresh = await options.getToken?.()
       if (mine !== turn) return
@@ -160,6 +162,7 @@ export function connection(options: LinkOptions): Link {
 
   function receive(text: unknown): void {
     heard = now()
+    if (queue.length > 0) flush() // a hidden page's timers may sleep for a minute
     const frame = parseFrame(text)
     if (frame === undefined) return
     if (frame.type === 'welcome') welcome(frame as WelcomeFrame)
@@ -284,6 +287,9 @@ export function connection(options: LinkOptions): Link {
     turn++
     clearTimeout(watch)
     clearTimeout(retry)
+    clearTimeout(refill)
+    refill = undefined
+    queue = [] // of this connection, and void on the next
     liveSince = undefined
     renewAt = Infinity
     for (const socket of [current, trial]) {

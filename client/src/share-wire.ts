@@ -1,8 +1,8 @@
-import type { ClientFrame, HeartbeatFrame, ServerFrame, Topic } from './frames.js'
-import { canonical } from './match.js'
+import type { ClientFrame, HeartbeatFrame, LeaseFrame, ServerFrame, Topic } from './frames.js'
+import { canonical, keyText } from './match.js'
 
-/** Who asked, and by which ref of theirs. */
-type Asker = readonly [tab: string, ref: string]
+/** Who asked, by which ref of theirs, and for which lease. */
+type Asker = readonly [tab: string, ref: string, lease?: string | undefined]
 
 interface Sub {
   readonly topic: string
@@ -35,6 +35,7 @@ export function createWire(
   const subs = new Map<string, Sub>()
   const questions = new Map<string, Asker>()
   const rooms = new Map<string, Set<string>>()
+  const leases = new Map<string, Set<string>>()
   let refs = 0
 
   /** A subscription may still be sent what is past, or has been given no cursor yet. */
@@ -44,17 +45,24 @@ export function createWire(
 
   /** A new connection: nothing is on it. */
   function reset(): void {
-    for (const map of [subs, questions, rooms]) map.clear()
+    for (const map of [subs, questions, rooms, leases]) map.clear()
   }
 
   /** Sends a tab's frame, unless what is on the wire already does for it. */
   function up(tab: string, frame: ClientFrame): void {
     if (frame.type === 'subscribe') return subscribe([tab, frame.ref], frame)
     if (frame.type === 'unsubscribe') return leave(([by, ref]) => by === tab && ref === frame.subscription)
-    if ('room' in frame && !room(tab, frame.type, frame.room)) return
+    const { type } = frame
+    if ((type === 'presence.enter' || type === 'presence.leave')
+      && !keeps(rooms, tab, frame.room, type === 'presence.enter')) return
     if (!('ref' in frame)) return send(frame)
+    const lease = 'key' in frame ? JSON.stringify([frame.resource, keyText(frame.key)]) : undefined
+    if (lease && !keeps(leases, tab, lease, frame.type !== 'lease.release')) {
+      return deliver({ type: 'lease', ref: frame.ref!, granted: false }, tab)
+    }
     const ref = nextRef()
-    if (!unanswered.includes(frame.type)) questions.set(ref, [tab, frame.ref!])
+    const asked = frame.type === 'lease.release' ? undefined : lease
+    if (!unanswered.includes(frame.type)) questions.set(ref, [tab, frame.ref!, asked])
     send({ ...frame, ref })
   }
 
@@ -70,6 +78,7 @@ export function createWire(
     const sub = subs.get(ref)
     const asked = questions.get(ref)
     questions.delete(ref)
+    if (asked?.[2] && !(frame as LeaseFrame).granted) leases.get(asked[2])?.delete(asked[0])
     if (frame.type === 'subscribed' && sub) sub.answered = true
     if (frame.type === 'error') subs.delete(ref)
     for (const [tab, own] of sub?.askers ?? (asked ? [asked] : [])) deliver({ ...frame, ref: own } as ServerFrame, tab)
@@ -79,6 +88,8 @@ export function createWire(
   function gone(concerned: (tab: string) => boolean): void {
     leave(([tab]) => concerned(tab))
     for (const [ref, [tab]] of questions) if (concerned(tab)) questions.delete(ref)
+    // Not released: the tab may be on its way to another connection, where it renews them; else they run out.
+    for (const tabs of leases.values()) for (const tab of tabs) if (concerned(tab)) tabs.delete(tab)
     for (const [room, tabs] of rooms) {
       for (const tab of tabs) if (concerned(tab)) up(tab, { type: 'presence.leave', room, ref: '' })
     }
@@ -135,13 +146,13 @@ export function createWire(
     }
   }
 
-  /** Notes who is in a room; false where a leave is not to be sent, since others stay. */
-  function room(tab: string, type: string, room: string): boolean {
-    const tabs = rooms.get(room) ?? new Set()
-    if (type === 'presence.enter') rooms.set(room, tabs.add(tab))
-    if (type !== 'presence.leave') return true
+  /** Notes who is in what; false where leaving it is not to be sent, since others stay. */
+  function keeps(book: Map<string, Set<string>>, tab: string, what: string, stays: boolean): boolean {
+    const tabs = book.get(what) ?? new Set()
+    book.set(what, tabs.add(tab))
+    if (stays) return true
     tabs.delete(tab)
-    if (tabs.size === 0) rooms.delete(room)
+    if (tabs.size === 0) book.delete(what)
     return tabs.size === 0
   }
 

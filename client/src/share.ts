@@ -58,6 +58,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
   let until = 0 // when the proof is over
   let renew = 0 // and when to begin with the next
   let greeted = false
+  let full = false // there is no room for this tab's subscriptions beside those of others
   let channel: Channel | undefined
   let lobby: Channel | undefined
   let held: ClientFrame[] | undefined // what waits until it is known whose connection it goes by
@@ -98,6 +99,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     channel = lobby = group = undefined
     stopWake?.()
     leave()
+    greeted = full = false // who comes next may be another
     become({ status: 'idle' })
   }
 
@@ -120,7 +122,8 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     stopWake = onWake((offline) => {
       if (state.status === 'waiting' && !offline) start()
     })
-    lock(`rowfeed ${me}`, {}, () => new Promise<void>((resolve) => (leave = resolve))).catch(() => {})
+    const gone = new Promise<void>((resolve) => (leave = resolve))
+    lock(`rowfeed ${me}`, {}, () => gone).catch(() => {})
   }
 
   // The bridge has said who this is.
@@ -131,9 +134,10 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     const proved = grants && JSON.stringify(['rowfeed', options.url, user, grants])
     until = at + expires_in_ms
     renew = at + Math.max(expires_in_ms - 90_000, expires_in_ms / 2)
-    if (proved !== group) regroup(proved)
+    const moved = proved !== group
+    if (moved) regroup(proved)
     if (role === 'follow') own.stop() // it was for the proof alone
-    else if (first) live()
+    else if (first || (moved && held)) live()
   }
 
   function regroup(proved: string | undefined): void {
@@ -154,7 +158,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
     if (role === 'lead') return use()
     held = []
     options.onLive(grants)
-    if (!group || held.some((frame) => 'cursor' in frame || asksPast(frame))) return use()
+    if (!group || full || held.some((frame) => 'cursor' in frame || asksPast(frame))) return use()
     hold = setTimeout(use, patience)
     join()
   }
@@ -312,7 +316,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
   function heard(frame: ServerFrame): void {
     if (role === 'follow') return
     wire.down(frame)
-    if (frame.type === 'heartbeat' && role === 'alone' && !held && !wire.past()) join()
+    if (frame.type === 'heartbeat' && role === 'alone' && !held && !full && !wire.past()) join()
     if (frame.type === 'resync' && (frame as ResyncFrame).reason === 'grants_changed') {
       out() // what was proven is no longer so
       anew()
@@ -325,8 +329,10 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
   }
 
   function take(frame: ServerFrame): void {
-    options.onFrame(frame)
-    if (role === 'follow' && (frame as ErrorFrame).code === 'too_many_subscriptions') anew()
+    const others = role === 'follow' || members.size > 0
+    full ||= others && (frame as ErrorFrame).code === 'too_many_subscriptions'
+    if (others && full) anew() // alone there may be room: it is not refused yet
+    else options.onFrame(frame)
   }
 
   function changed(next: ConnectionState): void {

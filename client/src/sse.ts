@@ -70,6 +70,7 @@ export function eventSocket(
     let grants: string | undefined
     let next: AbortController | undefined // of the newest stream, which may not have begun
     let now: AbortController | undefined // of the stream that is heard
+    let stale = false // what is wanted changed before the newest stream was answered
     let due = setTimeout(() => {
       socket.onopen?.({})
       void begin()
@@ -82,16 +83,27 @@ export function eventSocket(
       else if (frame.type === 'subscribe') {
         const { type, ...subscription } = frame
         subscriptions.set(frame.ref, subscription)
-      } else if (frame.type === 'unsubscribe') subscriptions.delete(frame.subscription)
+      } else if (frame.type === 'unsubscribe') leave(frame.subscription)
       else {
         const { type, ref } = frame as { type: string; ref?: string }
         const message = `${type} needs a WebSocket, and none gets through: let the network and its proxies pass it`
         if (ref !== undefined) say({ type: 'error', ref, code: 'unsupported_transport', message })
         return
       }
-      if (next === undefined) return // it begins soon
+      if (next) soon() // else it begins soon
+    }
+
+    function soon(): void {
       clearTimeout(due)
-      due = setTimeout(() => void begin(), 0)
+      due = setTimeout(begin, 0)
+    }
+
+    function leave(ref: string): void {
+      const channel = subscriptions.get(ref)?.channel
+      subscriptions.delete(ref)
+      answered.delete(ref)
+      for (const other of subscriptions.values()) if (other.channel === channel) return
+      cursors.delete(channel!) // it would have a later one go on from what nobody listened to
     }
 
     function close(): void {
@@ -102,7 +114,10 @@ export function eventSocket(
     }
 
     async function begin(): Promise<void> {
-      if (next !== now) next?.abort()
+      // One after the other: were each given up for the next before it is answered, a page whose subscriptions change
+      // and change would hear nothing.
+      stale = next !== now || pending.size > 0
+      if (stale) return
       const mine = (next = new AbortController())
       const isOld = ({ ref }: Subscription): number => Number(answered.has(ref))
       // The new ones first, so that they are there when what the others missed comes.
@@ -117,10 +132,11 @@ export function eventSocket(
           body: JSON.stringify({ subscriptions: wanted }),
         })
         if (!response.ok || response.body === null) return end(mine, ...(await closeOf(response)))
-        if (next !== mine) return mine.abort()
+        if (next !== mine) return mine.abort() // closed meanwhile
         now?.abort()
         now = mine
         pending = new Set(wanted.map(({ ref }) => ref))
+        settled()
         await read(response.body, mine, wanted)
         end(mine, abnormal, 'the stream ended')
       } catch (error) {
@@ -166,11 +182,11 @@ export function eventSocket(
         }
         grants = frame.grants
       } else if (frame.type === 'error' && frame.ref !== undefined) {
-        pending.delete(frame.ref)
+        settled(frame.ref)
         subscriptions.delete(frame.ref)
       } else if (frame.type === 'subscribed') {
         const { ref } = frame
-        pending.delete(ref)
+        settled(ref)
         if (!answered.has(ref)) return !!answered.add(ref)
         const { channel, resource, cursor } = asked.find((one) => one.ref === ref)!
         // Else the bridge itself says what can't be told.
@@ -180,6 +196,11 @@ export function eventSocket(
         return false
       }
       return true
+    }
+
+    function settled(ref = ''): void {
+      pending.delete(ref)
+      if (stale && pending.size === 0) soon()
     }
 
     /** A cursor that comes before all of its channel are answered vouches for nothing of what those missed. */

@@ -14,7 +14,7 @@ export function createStore<T>(value: T, report: (error: unknown) => void): Stor
   return {
     get: () => value,
     set: (next) => void hub.say('', (value = next)),
-    subscribe: (changed) => hub.hear('', changed),
+    subscribe: (changed) => hub.hear('', () => changed(value)), // the newest: a listener may set another
   }
 }
 
@@ -37,7 +37,8 @@ export function createHub(report: (error: unknown) => void): Hub {
     },
     say(name, value) {
       const set = sets.get(name)
-      for (const listener of [...(set ?? [])]) call(() => listener(value), report)
+      // Those that were there when it began and still are: one may stop others, or put another in its place.
+      for (const listener of [...(set ?? [])]) if (set!.has(listener)) call(() => listener(value), report)
       return !!set
     },
   }

@@ -452,3 +452,49 @@ test('sends 40 frames a second: the bridge drops what is more than it takes', as
   bench.client.close()
   expect(vi.getTimerCount()).toBe(0)
 })
+
+describe('what waits to be sent', () => {
+  async function many(bench = setup()) {
+    for (let key = 0; key < 100; key++) bench.client.subscribe({ channel: 'stock', resource: 'skus', key }, () => {})
+    const socket = await bench.socket()
+    socket.welcome()
+    return { bench, socket }
+  }
+
+  test('is not for the next connection: each topic is asked for there once, after the token', async () => {
+    const { bench, socket } = await many()
+    socket.end(4000)
+    await vi.advanceTimersByTimeAsync(500)
+    const next = await bench.socket()
+    await vi.advanceTimersByTimeAsync(300)
+    expect(next.sent).toEqual([]) // a real one throws where it is not open yet
+    next.welcome()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(next.sent[0]!.type).toBe('auth')
+    expect(next.of('subscribe').map(({ key }) => key)).toEqual([...Array(100).keys()])
+  })
+
+  test('goes on with the answers where timers sleep', async () => {
+    const sleepy = (run: () => void, ms: number) => setTimeout(run, Math.max(ms, ms && 60_000))
+    const { socket } = await many(setup({ environment: { setTimeout: sleepy } }))
+    for (let said = 0; said < 100 && socket.of('subscribe').length < 100; said++) {
+      await vi.advanceTimersByTimeAsync(50)
+      socket.say({ type: 'subscribed', ref: '1' })
+    }
+    expect(socket.of('subscribe')).toHaveLength(100)
+  })
+})
+
+test('closed by who hears that it connects, it stays closed', async () => {
+  const getToken = vi.fn(() => 'a.b.c')
+  const bench = setup({ getToken })
+  bench.client.connect()
+  ;(await bench.socket()).end(1006)
+  bench.client.state.subscribe(({ status }) => status === 'connecting' && bench.client.close())
+  const later: string[] = []
+  bench.client.state.subscribe(({ status }) => later.push(status))
+  await vi.advanceTimersByTimeAsync(120_000)
+  expect(bench.client.state.get()).toEqual({ status: 'idle' })
+  expect([bench.sockets.length, getToken.mock.calls.length, vi.getTimerCount()]).toEqual([1, 1, 0])
+  expect(later.at(-1)).toBe('idle')
+})

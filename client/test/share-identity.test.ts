@@ -105,6 +105,43 @@ describe('the sharing ends', () => {
     for (const tab of [first!, second!]) expect(tab.bench.client.state.get()).toMatchObject({ user: '43' })
   })
 
+  test('with another login in a tab that logged out and was not loaded anew', async () => {
+    const browser = new Browser()
+    const tokens = { now: '42.x' }
+    const [first, second] = await open(browser, () => tokens.now, () => tokens.now)
+    first!.bench.client.close()
+    await serve(browser) // the old token is good for a while
+    expect(second!.bench.client.state.get()).toMatchObject({ status: 'live', user: '42' })
+    tokens.now = '43.x'
+    first!.bench.client.connect()
+    await serve(browser)
+    for (const tab of [first!, second!]) expect(tab.bench.client.state.get()).toMatchObject({ status: 'live', user: '43' })
+  })
+
+  test('with other grants on the open connection of a tab that does not know yet whose it uses', async () => {
+    const browser = new Browser()
+    const [leader] = await open(browser, '42.x')
+    leader!.freeze()
+    const tab = browser.open({ getToken: () => '42.x' }).listen()
+    await vi.dynamicImportSettled()
+    await serve(browser)
+    expect(tab.status).toBe('connecting')
+    tab.receives({ type: 'welcome', user: '42', session: 's', grants: 'more', expires_in_ms: 300_000, heartbeat_ms: 25_000 })
+    await seconds(2)
+    await serve(browser)
+    expect([tab.status, tab.socket.of('subscribe').length]).toEqual(['live', 1])
+  })
+
+  test('with every lock, where it is closed before they were granted', async () => {
+    const browser = new Browser()
+    const tab = browser.open({ getToken: () => '42.x' })
+    await vi.dynamicImportSettled()
+    tab.bench.client.connect()
+    tab.bench.client.close()
+    await serve(browser)
+    expect([...browser.queues.values()].filter(({ held }) => held)).toEqual([])
+  })
+
   test('with a leader who comes back as somebody else: what it hears is not for those who followed', async () => {
     const browser = new Browser()
     const tokens = { now: '42.x' }

@@ -251,3 +251,107 @@ describe('what is past', () => {
     expect(browser.sockets).toEqual([other!.socket])
   })
 })
+
+describe('a request that is made', () => {
+  const list = { type: 'notifications.list', limit: 1 } as const
+
+  test('while it is not yet known whose connection it goes by is sent by that', async () => {
+    const browser = new Browser()
+    const leader = browser.open({ getToken: () => '42.x' }).listen()
+    await vi.dynamicImportSettled()
+    await vi.advanceTimersByTimeAsync(0)
+    leader.socket.open()
+    leader.socket.say({ type: 'welcome', user: '42', session: 's', grants: 'g', expires_in_ms: 300_000, heartbeat_ms: 25_000 })
+    expect(leader.status).toBe('connecting') // the lock is asked for
+    const asked = leader.bench.client.request(list)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(leader.status).toBe('live')
+    expect(leader.socket.sent.map(({ type }) => type)).toEqual(['auth', 'subscribe', 'notifications.list'])
+    leader.receives({ type: 'notifications', ref: leader.socket.of('notifications.list')[0]!.ref, items: [], unread: 0 })
+    expect(await asked).toMatchObject({ unread: 0 })
+  })
+
+  test('before the code of sharing is there, and given up with it, fails at once', async () => {
+    const tab = new Browser().open()
+    const asked = expect(tab.bench.client.request(list)).rejects.toMatchObject({ code: 'closed' })
+    tab.bench.client.close()
+    await asked
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a lease', () => {
+  const row = { resource: 'stock-levels', key: 17 }
+
+  /** Asks for, or gives back, the lease by a tab; the bridge answers to what it was sent. */
+  async function ask(leader: Tab, tab: Tab, type: 'lease.acquire' | 'lease.renew' | 'lease.release', granted: boolean) {
+    const before = leader.socket.of(type).length
+    const asked = tab.bench.client.request({ type, ttl_ms: 30_000, ...row } as never)
+    await vi.advanceTimersByTimeAsync(0)
+    const sent = leader.socket.of(type)[before]
+    if (sent) leader.receives({ type: 'lease', ref: sent.ref, granted })
+    await asked
+    return sent !== undefined
+  }
+
+  test('is released when the last tab that has it does so', async () => {
+    const [, leader, other] = await group(2)
+    for (const tab of [leader!, other!]) await ask(leader!, tab, 'lease.acquire', true)
+    expect(await ask(leader!, leader!, 'lease.release', false)).toBe(false)
+    expect(await ask(leader!, other!, 'lease.renew', true)).toBe(true)
+    expect(await ask(leader!, other!, 'lease.release', false)).toBe(true)
+  })
+
+  test('that a tab was not given, or that a tab had which is gone, keeps nobody from releasing', async () => {
+    const [browser, leader, other, third] = await group(3)
+    await ask(leader!, other!, 'lease.acquire', false)
+    for (const tab of [leader!, third!]) await ask(leader!, tab, 'lease.acquire', true)
+    third!.crash()
+    await serve(browser)
+    expect(leader!.socket.of('lease.release')).toEqual([]) // it may be on its way to a connection of its own
+    expect(await ask(leader!, leader!, 'lease.release', false)).toBe(true)
+  })
+})
+
+describe('more subscriptions than one connection may have', () => {
+  const refuse = (tab: Tab, key: number) => {
+    const { ref } = tab.socket.of('subscribe').find((frame) => frame.key === key)!
+    tab.receives({ type: 'error', ref, code: 'too_many_subscriptions', message: 'at most 200' })
+  }
+
+  test('among all tabs: the one that finds no room goes to a connection of its own, and stays there', async () => {
+    const [browser, leader, other] = await group(2)
+    const refused: string[] = []
+    other!.listen({ resource: 'skus', key: 1 }, { onError: () => refused.push('other') })
+    await serve(browser)
+    refuse(leader!, 1)
+    await serve(browser)
+    expect(browser.sockets).toHaveLength(2)
+    for (let i = 0; i < 3; i++) {
+      for (const tab of [leader!, other!]) tab.receives(heartbeat(`7f3a:h${i}`))
+      await serve(browser)
+    }
+    expect(browser.sockets).toHaveLength(2)
+    expect([other!.status, refused]).toEqual(['live', []])
+    const sent = change()
+    other!.receives(sent)
+    await serve(browser)
+    expect([leader!.heard, other!.heard]).toEqual([[], [sent.id]])
+    refuse(other!, 1) // also there
+    await serve(browser)
+    expect(refused).toEqual(['other'])
+  })
+
+  test('the leader, whose followers have taken the room, does so too; alone it is told', async () => {
+    const [browser, leader, other] = await group(2)
+    const refused: string[] = []
+    leader!.listen({ resource: 'skus', key: 2 }, { onError: () => refused.push('leader') })
+    await serve(browser)
+    refuse(leader!, 2)
+    await serve(browser)
+    expect([browser.sockets.length, leader!.status, other!.status, refused]).toEqual([2, 'live', 'live', []])
+    refuse(leader!, 2)
+    await serve(browser)
+    expect(refused).toEqual(['leader'])
+  })
+})

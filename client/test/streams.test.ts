@@ -272,3 +272,41 @@ test('events that were cut anywhere, and in the middle of a letter, are whole', 
   }
   await expect.poll(() => names).toEqual(['Bogør — 12 €'])
 })
+
+test('many subscriptions are one stream', async () => {
+  const { client, second } = await hearing()
+  second.say(welcome(), subscribed('1'))
+  for (let key = 0; key < 100; key++) client.subscribe({ channel: 'stock', resource: 'skus', key }, () => {})
+  expect((await nextCall()).wanted).toHaveLength(101)
+})
+
+test('subscriptions that change before a stream is answered wait: each stream gets to say what it has', async () => {
+  const { heard, hear, second } = await hearing()
+  second.say(welcome(), subscribed('1'), event({ id: 'one', cursor: '7f3a:1' }))
+  await heardOf(heard, 'one')
+  hear('approvals')
+  const third = await nextCall()
+  hear('activity') // before the third has begun
+  third.say(welcome(), subscribed('2'))
+  await heardOf(heard, 'approvals live')
+  hear('orders') // before it has answered all
+  third.say(event({ id: 'two' }), subscribed('1', true))
+  const fourth = await nextCall()
+  expect(await heardOf(heard, 'two')).toEqual(['two'])
+  expect(fourth.wanted.map(({ channel }) => channel)).toEqual(['activity', 'orders', 'stock', 'approvals'])
+  fourth.say(welcome(), ...['3', '4', '1', '2'].map((ref) => subscribed(ref, true)), event({ id: 'last' }))
+  await expect.poll(() => heard).toContain('last')
+  expect(calls).toEqual([])
+})
+
+test('who subscribes again, to a channel that nobody listened to meanwhile, does not go on from where that ended', async () => {
+  const { heard, hear, stop, second } = await hearing()
+  second.say(welcome(), subscribed('1'), event({ id: 'one', cursor: '7f3a:1' }))
+  await heardOf(heard, 'one')
+  stop()
+  const third = await nextCall()
+  third.say(welcome())
+  await second.gone
+  hear('stock')
+  expect((await nextCall()).wanted).toEqual([{ ref: '3', channel: 'stock' }])
+})

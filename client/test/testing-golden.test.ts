@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers())
 
 type Frame = Record<string, any>
 
-const siti = { user: '42', name: 'Siti Rahma', grants: 'e3b0c44298fc1c14' }
+const siti = { user: '42', name: 'Siti Rahma', grants: '7ef673f7df5457a101ab521ec9e2e8e3' }
 const ahead = golden('../../../client/test/testdata/wire/') // of what the bridge does not send yet
 const wire = new Map([...golden('control/'), ...golden().filter(({ name }) => name.startsWith('event-')), ...ahead]
   .map((one) => [one.name, one.frame as Frame]))

@@ -409,6 +409,35 @@ describe('on', () => {
     expect(heard).toEqual([[5, 8, 'update'], [undefined, undefined, 'leave']])
   })
 
+  test('a handler that is replaced by itself hears each event once', async () => {
+    const bench = setup({ channels: ['stock'] })
+    let [events, counts, resyncs] = [0, 0, 0]
+    const swap = (listen: (again: () => void) => () => void) => {
+      let stop = listen(function again() {
+        stop()
+        stop = listen(again)
+      })
+    }
+    swap((again) => bench.client.on('stock_changed', () => events++ < 9 && again()))
+    swap((again) => bench.client.listen('notification_count', () => counts++ < 9 && again()))
+    swap((again) => bench.client.onResync(() => resyncs++ < 9 && again()))
+    const socket = await live(bench)
+    socket.say(event())
+    socket.say({ type: 'notification_count', unread: 3 })
+    socket.say({ type: 'resync', channel: 'stock', reason: 'drift' })
+    expect([events, counts, resyncs]).toEqual([1, 1, 1])
+  })
+
+  test('who was stopped by another handler of the same event does not hear it', async () => {
+    const bench = setup({ channels: ['stock'] })
+    const heard = vi.fn()
+    bench.client.on('stock_changed', () => stop())
+    const stop = bench.client.on('stock_changed', heard)
+    const socket = await live(bench)
+    socket.say(event())
+    expect(heard).not.toHaveBeenCalled()
+  })
+
   test('without a channel to hear it says what is missing', () => {
     expect(() => setup().client.on('stock_changed', () => {})).toThrow('give createClient its `channels`')
   })

@@ -63,7 +63,8 @@ func newDemoServer(ctx context.Context, stage *demoStage) (*demoServer, error) {
 		return nil, err
 	}
 	s.policy = strings.Join([]string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'",
-		"connect-src 'self' ws://" + stage.cfg.Server.Listen, "base-uri 'none'", "form-action 'none'",
+		"connect-src 'self' ws://" + stage.cfg.Server.Listen + " http://" + stage.cfg.Server.Listen, // and its streams
+		"base-uri 'none'", "form-action 'none'",
 		"frame-ancestors 'none'"}, "; ")
 	s.mux.Handle("GET /", http.FileServerFS(pages))
 	s.mux.HandleFunc("GET /demo/setup", s.setup)

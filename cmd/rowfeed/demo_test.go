@@ -142,7 +142,8 @@ func demoPageTest(t *testing.T, base, socket string) {
 	defer answer.Body.Close()
 	policy := answer.Header.Get("Content-Security-Policy")
 	origin := strings.TrimSuffix(socket, "/ws")
-	if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "connect-src 'self' "+origin+";") ||
+	sources := "connect-src 'self' " + origin + " http" + strings.TrimPrefix(origin, "ws") + ";"
+	if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, sources) ||
 		strings.Contains(policy, "unsafe") {
 		t.Errorf("policy %q", policy)
 	}

@@ -29,7 +29,9 @@ async function listen({ url, token }) {
   const { createClient } = await import('/index.js');
   const counts = { all: {}, some: {}, one: {} };
   const seen = window.seen = { counts, events: 0, connections: 0, resyncs: [], errors: [] };
-  const client = createClient({ url, getToken: () => token, onError: (error) => seen.errors.push(String(error)) });
+  // By WebSocket alone, and not by a stream where the bridge is away for long: it is the socket's frames that are counted.
+  const client = createClient({ url, getToken: () => token, onError: (error) => seen.errors.push(String(error)),
+    environment: { fetch: undefined } });
   client.state.subscribe(({ status }) => { if (status === 'live') seen.connections++; });
   const hear = (name, topic) => client.subscribe({ channel: 'counters', ...topic }, ({ data }) => {
     (counts[name][data.id] ??= []).push(data.n);

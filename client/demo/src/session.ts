@@ -72,10 +72,12 @@ function watch(session: Session): void {
   const heard = new Set<string>() // the channels that are live on this connection
   let back = 0 // when this connection took the place of another; 0: it is the first
   let lived = false
-  let regranted = false // what one may see has changed: the client proves anew who this is, on another connection
+  // What one may see has changed: the client proves anew who this is, on another connection. Whether that was `said`
+  // before, or by the close.
+  let regranted: 'said' | 'closed' | undefined
   client.state.subscribe((state) => {
-    if (state.status === 'waiting') regranted = state.code === CloseCode.grantsChanged
-    if (state.status === 'idle') regranted = false
+    if (state.status === 'waiting') regranted = state.code === CloseCode.grantsChanged ? 'closed' : undefined
+    if (state.status === 'idle') regranted = undefined
     if (state.status === 'live') back = lived ? now() : 0
     lived ||= state.status === 'live'
     if (state.status === 'live' || (state.status === 'connecting' && regranted)) return
@@ -101,9 +103,10 @@ function watch(session: Session): void {
   for (const channel of channels) client.subscribe({ channel }, onEvent, { onLive: () => onLive(channel) })
   const regrant = regrants(session)
   client.onResync(({ reason }) => {
-    regranted ||= reason === 'grants_changed'
+    if (reason === 'grants_changed') regranted = 'said'
     // The other connection has nothing to go on from: that is no loss.
-    resynced(session, regrant, regranted && reason === 'reconnected' ? 'grants_changed' : reason)
+    if (reason !== 'reconnected' || !regranted) resynced(session, regrant, reason)
+    else if (regranted === 'closed') resynced(session, regrant, 'grants_changed')
   })
 }
 

@@ -1,5 +1,6 @@
 import { memo, useRef, useState } from 'react'
 import type { ReactNode } from 'react'
+import { useConnection } from 'rowfeed/react'
 import { useCommitted } from './data'
 import { count, time } from './format'
 import { useSession } from './context'
@@ -17,7 +18,10 @@ export function Wire() {
   const { open: own, events } = useCell(wire)
   const committed = useSince(useCommitted().data)
   const [unfolded, setUnfolded] = useState(() => matchMedia('(min-width: 641px)').matches)
-  const shared = useCell(live) && !own
+  const connected = useCell(live) && !own
+  const { state } = useConnection()
+  const stream = state.status === 'live' && state.transport === 'sse'
+  const shared = connected && !stream
   const share = committed ? Math.min(1, events / committed) : 0
   return (
     <section className="card" id="wire" aria-labelledby="wire-title">
@@ -42,6 +46,7 @@ export function Wire() {
         <Frames />
         <p className="hint" id="wire-tabs">
           {own && 'This tab holds the connection. '}
+          {connected && stream && 'No WebSocket gets through: events come by a stream for the time being. '}
           {shared && 'Another tab holds the connection, and this one hears by it. Close that tab: this one takes over. '}
           <a href={`/?as=${user.role}`} target="_blank" rel="noreferrer">Open {shared ? 'one more' : 'a second'} tab</a>
           {': all your tabs share one socket.'}

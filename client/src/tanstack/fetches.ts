@@ -5,6 +5,8 @@ interface Track {
   /** The clock when the newest fetch began, and when the one began that brought what the query holds. */
   began: number
   held: number
+  /** What TanStack says of its age. */
+  dated: number
   /** A fetch has to begin at this clock or later. */
   need: number
   /** The time of the last fetch's beginning, and up to how much the next one waits, in ms. */
@@ -41,12 +43,14 @@ export function busy(query: QueryLike): boolean {
  * When queries are fetched. It counts: each event has a clock, and a query that an event concerns needs a fetch that
  * began after it. One fetch of a query is under way at a time, and is never cut short: under a steady stream none would
  * end.
- * `vouched` says of a query whether events tell when it is outdated: what is not is left marked as stale.
+ * `vouched` says of a query whether events tell when it is outdated: what is not is left marked as stale. `foreign` is
+ * told of one that was given data by no fetch of this page: a server's, or what storage kept.
  */
 export function createFetches(
   client: QueryClientLike,
   interval: number,
   vouched: (query: QueryLike) => boolean,
+  foreign: (query: QueryLike) => void,
 ): Fetches {
   const tracks = new Map<QueryLike, Track>()
   const waiting = new Set<QueryLike>() // for the page to be visible, or for a mutation
@@ -58,14 +62,15 @@ export function createFetches(
   function trackOf(query: QueryLike): Track {
     let track = tracks.get(query)
     if (!track) {
-      track = { began: -1, held: -1, need: -1, last: -Infinity, spread: 0, timer: undefined, late: [] }
+      track = { began: -1, held: -1, dated: query.state.dataUpdatedAt, need: -1, last: -Infinity, spread: 0,
+        timer: undefined, late: [] }
       tracks.set(query, track)
     }
     return track
   }
 
   function arm(query: QueryLike, track: Track): void {
-    const now = Date.now()
+    const now = performance.now() // the clock may be put back
     const own = now - wrote < ownFor && track.last <= wrote
     if (track.need <= track.held || busy(query) || (track.timer && !own)) return
     clearTimeout(track.timer)
@@ -78,7 +83,11 @@ export function createFetches(
     track.timer = undefined
     if (track.need <= track.held || busy(query) || !query.isActive() || query.isStatic?.()) return
     if (page?.visibilityState === 'hidden' || mutating(query)) waiting.add(query)
-    else query.fetch(undefined, { cancelRefetch: false }).catch(() => {}) // the query has the error
+    else fetch(query)
+  }
+
+  function fetch(query: QueryLike): void {
+    query.fetch(undefined, { cancelRefetch: false }).catch(() => {}) // the query has the error
   }
 
   function wake(): void {
@@ -94,18 +103,22 @@ export function createFetches(
 
   function seen({ type, query, action }: CacheEvent): void {
     if (type === 'removed') forget(query)
-    if (type !== 'updated') return
+    if (type !== 'added' && type !== 'updated') return
     const track = trackOf(query)
-    const what = action!.type
+    const { data, dataUpdatedAt } = query.state
+    const what = action?.type
+    if (!what) return void (data !== undefined && foreign(query))
     if (what === 'fetch') {
       track.began = clock
-      track.last = Date.now()
+      track.last = performance.now()
     } else if (what === 'success') {
+      track.dated = dataUpdatedAt
       if (!action!.manual) brought(query, track)
       // Data clears the mark; whoever mounts the query before it is fetched has to see it.
       if (!query.state.isInvalidated && (track.need > track.held || !vouched(query))) query.invalidate()
       arm(query, track)
     } else if (what === 'setState' || (what === 'error' && track.need > track.began)) {
+      if (what === 'setState' && data !== undefined && dataUpdatedAt !== track.dated) foreign(query)
       arm(query, track) // cancelled, perhaps; or there is news. Another error stays, and TanStack's rules apply
     }
   }
@@ -129,7 +142,7 @@ export function createFetches(
     client.getQueryCache().subscribe(seen),
     mutations.subscribe(({ type, mutation }) => {
       if (type !== 'updated' || mutation!.state.status === 'pending') return
-      wrote = Date.now()
+      wrote = performance.now()
       wake()
     }),
   ]
@@ -150,7 +163,11 @@ export function createFetches(
     stop() {
       page?.removeEventListener('visibilitychange', wake)
       for (const stop of stops) stop()
-      for (const query of [...tracks.keys()]) forget(query)
+      for (const [query, { need, held }] of [...tracks]) {
+        forget(query)
+        // It forgot a row that is gone, and nobody else would ask.
+        if (need > held && query.state.data === undefined && query.isActive()) fetch(query)
+      }
     },
   }
 }

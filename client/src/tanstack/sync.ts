@@ -22,7 +22,12 @@ export function syncQueries<S = RegisteredSchema>(
   { channels = client.channels, map = {}, jitter = 250, interval = 1_000 }: SyncOptions<NoInfer<S>> = {},
 ): () => void {
   const cache = queryClient.getQueryCache()
-  const fetches = createFetches(queryClient, interval, ({ queryKey }) => !cutOff() || !concerns(queryKey))
+  if (!channels.length) throw new Error('syncQueries: no channel to hear: give createClient its `channels`')
+  let live = false
+  const fetches = createFetches(queryClient, interval, ({ queryKey }) => !cutOff() || !concerns(queryKey), (query) => {
+    const { queryKey } = query
+    if (live && concerns(queryKey)) fetches.need(query, fetches.tick(), spread(homes.get(queryKey[0] as string)!))
+  })
   const rulesOf = new Map<string, Rule[]>()
   const homes = new Map<string, string>() // the channel of each resource
   const clocks = new WeakMap<EventFrame, number>()
@@ -147,6 +152,7 @@ export function syncQueries<S = RegisteredSchema>(
       onLive() {
         if (first) catchUp(topic)
         first = false
+        live = true
       },
       onResync: (frame: ResyncFrame) => catchUp({ ...topic, ...frame }, frame.reason === 'grants_changed'),
     })
@@ -155,14 +161,14 @@ export function syncQueries<S = RegisteredSchema>(
   /** No events come, and it is not just for a moment. */
   function cutOff(): boolean {
     const state = client.state.get()
-    return state.status === 'stopped' || ('attempt' in state && state.attempt > 2)
+    return /^(idle|stopped)$/.test(state.status) || ('attempt' in state && state.attempt > 2)
   }
   stops.push(client.state.subscribe(() => {
     if (cutOff()) concerned().forEach((query) => query.invalidate())
   }))
 
   return () => {
-    clearTimeout(timer)
+    flush() // nobody will say it again
     stops.forEach((stop) => stop())
     fetches.stop()
   }

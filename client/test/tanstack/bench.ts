@@ -1,6 +1,6 @@
 import { QueryClient, QueryObserver } from '@tanstack/query-core'
 import type { QueryKey } from '@tanstack/query-core'
-import { vi } from 'vitest'
+import { afterEach, vi } from 'vitest'
 import type { EventFrame } from '../../src/index.js'
 import { syncQueries } from '../../src/tanstack/index.js'
 import type { SyncOptions } from '../../src/tanstack/index.js'
@@ -21,6 +21,18 @@ export interface Page extends Bench {
   /** The keys fetched since the last call. */
   fresh(): string[]
 }
+
+const pages: Page[] = []
+
+// What a test leaves running, or a test that was given up, is no part of the next.
+afterEach(() => {
+  for (const { stop, client, queries } of pages.splice(0)) {
+    stop()
+    client.close()
+    queries.clear()
+    queries.unmount()
+  }
+})
 
 /** A page with a QueryClient in step with a client that is live. */
 export async function page(options: SyncOptions = {}, before?: (page: Page) => void): Promise<Page> {
@@ -57,6 +69,7 @@ export async function page(options: SyncOptions = {}, before?: (page: Page) => v
       return keys
     },
   }
+  pages.push(made)
   queries.mount()
   before?.(made)
   made.stop = syncQueries(bench.client, queries, options)

@@ -1,5 +1,9 @@
+import { QueryClient, dehydrate, hydrate } from '@tanstack/query-core'
+import type { DehydratedState } from '@tanstack/query-core'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { syncQueries } from '../../src/tanstack/index.js'
 import type { SyncOptions } from '../../src/tanstack/index.js'
+import { setup } from '../fakesocket.js'
 import { deferred, page, shown } from './bench.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -86,6 +90,56 @@ describe('before the connection is live', () => {
   })
 })
 
+describe('what another made, a server or storage, is as old as they say', () => {
+  const rendered = (key: unknown[], data: unknown, updatedAt: number): DehydratedState => {
+    const server = new QueryClient()
+    server.setQueryData(key, data, { updatedAt })
+    return JSON.parse(JSON.stringify(dehydrate(server))) as DehydratedState
+  }
+
+  test('put into the page while it is live: it is fetched once more', async () => {
+    const it = await page({ map: { me: [] } })
+    hydrate(it.queries, rendered(['stock-levels'], 'rendered', Date.now() - 60_000))
+    hydrate(it.queries, rendered(['me'], 'rendered', Date.now() - 60_000))
+    it.show(['stock-levels'], () => 'fetched')
+    it.show(['me'])
+    expect(it.queries.getQueryData(['stock-levels'])).toBe('rendered')
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect([it.queries.getQueryData(['stock-levels']), it.fetched[stock], it.fetched[me]]).toEqual(['fetched', 1, 0])
+  })
+
+  test('and over what the page has: likewise', async () => {
+    const it = await page()
+    await shown(it, ['stock-levels'])
+    hydrate(it.queries, rendered(['stock-levels'], 'rendered', Date.now() + 1))
+    expect(it.queries.getQueryData(['stock-levels'])).toBe('rendered')
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect([it.queries.getQueryData(['stock-levels']), it.fetched[stock]]).toEqual([{}, 2])
+  })
+
+  test('before it is live: it is fetched once, when it is', async () => {
+    const it = await page({}, (it) => {
+      hydrate(it.queries, rendered(['stock-levels'], 'rendered', Date.now() - 86_400_000))
+      it.show(['stock-levels'])
+    })
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(it.fetched[stock]).toBe(1)
+  })
+
+  test('a fetch that is cancelled brings back what was there, and that is as new as it was', async () => {
+    const it = await page()
+    const slow = deferred<string>()
+    it.show(['stock-levels'], () => (it.fetched[stock] === 1 ? 'first' : slow.promise))
+    await vi.advanceTimersByTimeAsync(2_000)
+    void it.queries.refetchQueries({ queryKey: ['stock-levels'] })
+    await vi.advanceTimersByTimeAsync(10)
+    await it.queries.cancelQueries({ queryKey: ['stock-levels'] })
+    it.queries.setQueryData(['stock-levels'], 'the page\'s own')
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(it.fetched[stock]).toBe(2)
+  })
+})
+
 describe('cut off', () => {
   test.each([
     ['stopped', 4501, 1],
@@ -103,4 +157,18 @@ describe('cut off', () => {
     await vi.advanceTimersByTimeAsync(0)
     expect([stale(['stock-levels', 18]), it.fetched['["stock-levels",18]']]).toEqual([true, 1])
   })
+  test('closed by the application: nobody vouches for what is fetched', async () => {
+    const it = await page()
+    await shown(it, ['stock-levels'])
+    it.client.close()
+    expect(it.queries.getQueryState(['stock-levels'])?.isInvalidated).toBe(true)
+    it.show(['stock-levels', 18])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(it.queries.getQueryState(['stock-levels', 18])?.isInvalidated).toBe(true)
+  })
+})
+
+test('without a channel the message says what to do', () => {
+  const { client } = setup()
+  expect(() => syncQueries(client, new QueryClient())).toThrow('give createClient its `channels`')
 })
