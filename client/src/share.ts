@@ -141,6 +141,7 @@ export function sharedLink(options: LinkOptions, connect: (options: LinkOptions)
   }
 
   function regroup(proved: string | undefined): void {
+    if (role === 'follow') show({ status: 'connecting', attempt: 0 }) // what was asked of the leader is lost
     out()
     quit()
     channel?.close()

@@ -82,7 +82,10 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
   function resubscribe(granted?: string): void {
     if (granted !== grants) cursors.clear()
     grants = granted
-    for (const entry of entries.values()) {
+    // Those with a `where` last: each brings what it missed, and a part that came before the whole would be heard out of
+    // its order by those who hear the whole, to whom it is not given again.
+    const partly = ({ topic }: Entry): number => Number(topic.where !== undefined)
+    for (const entry of [...entries.values()].sort((a, b) => partly(a) - partly(b))) {
       entry.refused = undefined
       entry.asked = true
       const past = !entry.live && entry.rewind !== undefined

@@ -231,6 +231,21 @@ describe("a follower's proof", () => {
     expect([leader!.heard, follower!.heard]).toEqual([[sent.id], []])
   })
 
+  test('that names somebody else ends its part: what was asked by the connection of before is lost, and it says so', async () => {
+    const browser = new Browser()
+    const tokens = { now: '42.x' }
+    const [leader, follower] = await open(browser, '42.x', () => tokens.now)
+    tokens.now = '43.x'
+    await keepAlive(leader!, 213)
+    const asked = follower!.bench.client.request({ type: 'notifications.list' })
+    const lost = expect(asked).rejects.toMatchObject({ code: 'connection_lost' })
+    const before = follower!.states.length
+    await serve(browser)
+    expect(follower!.states.slice(before)).toEqual(['connecting', 'live'])
+    expect(follower!.bench.client.state.get()).toMatchObject({ status: 'live', user: '43' })
+    await lost
+  })
+
   test('that is not to be had lasts no longer than the token did', async () => {
     const browser = new Browser()
     const token = vi.fn(() => '42.x')

@@ -355,3 +355,67 @@ describe('more subscriptions than one connection may have', () => {
     expect(refused).toEqual(['leader'])
   })
 })
+
+describe('closed and connected again', () => {
+  const nothing = async (): Promise<void> => {}
+  const part: (tab: Tab) => Promise<void> = async (tab) => {
+    await vi.advanceTimersByTimeAsync(0)
+    tab.socket.open()
+  }
+
+  test.each<[string, number, (tab: Tab, browser: Browser) => Promise<void>]>([
+    ['before its code is there', 0, nothing],
+    ['while its socket opens', 0, async () => void (await vi.dynamicImportSettled())],
+    ['before the welcome', 0, async (tab) => {
+      await vi.dynamicImportSettled()
+      await part(tab)
+    }],
+    ['as the leader', 0, async (_, browser) => {
+      await vi.dynamicImportSettled()
+      await serve(browser)
+    }],
+    ['as a follower', 1, async (_, browser) => {
+      await vi.dynamicImportSettled()
+      await serve(browser)
+    }],
+    ['beside a leader that does not answer', 1, async (_, browser) => {
+      browser.tabs[0]!.freeze()
+      await vi.dynamicImportSettled()
+      await serve(browser)
+    }],
+    ['while it waits', 0, async (tab, browser) => {
+      await vi.dynamicImportSettled()
+      await serve(browser)
+      tab.socket.end(1006)
+      await vi.advanceTimersByTimeAsync(0)
+    }],
+    ['after it was refused', 0, async (tab, browser) => {
+      await vi.dynamicImportSettled()
+      await serve(browser)
+      tab.socket.end(4501)
+      await vi.advanceTimersByTimeAsync(0)
+    }],
+  ])('%s, a tab is idle, then live with all it had', async (_, others, reach) => {
+    const [browser] = await group(others)
+    const tab = browser.open({ getToken: () => '42.x' }).listen()
+    await reach(tab, browser)
+    tab.bench.client.close()
+    expect(tab.status).toBe('idle')
+    await vi.dynamicImportSettled()
+    await seconds(3)
+    expect([tab.status, tab.open.length]).toEqual(['idle', 0])
+    tab.bench.client.connect()
+    await serve(browser)
+    await seconds(1)
+    await serve(browser)
+    expect(tab.status).toBe('live')
+    const from = browser.tabs.find(({ open }) => open.length && open[0] === browser.sockets.at(-1))!
+    const sent = change()
+    from.receives(sent)
+    await serve(browser)
+    expect(tab.heard).toEqual([sent.id])
+    tab.bench.client.close()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(tab.open).toEqual([])
+  })
+})

@@ -280,3 +280,13 @@ describe('beyond events', () => {
     expect(await client.request({ type: 'notifications.read', all: true })).toMatchObject({ unread: 0 })
   })
 })
+
+test('close is the end: no timer is left, so that the test\'s process can end', async () => {
+  const server = createFakeServer()
+  const client = server.client({ channels: ['stock'] })
+  client.connect()
+  await server.live()
+  server.close()
+  expect(client.state.get().status).toBe('waiting')
+  expect(vi.getTimerCount()).toBe(0)
+})

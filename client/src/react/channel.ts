@@ -54,6 +54,14 @@ export function useChannel<C extends ChannelName<RegisteredSchema>, R extends Re
   return useShared(client, topic && `${id} ${rewind} ${canonical(topic as Topic)}`, topic ? subscribing : idle, open)[0]
 }
 
+/** What was heard of `name`, and how to put more to it. Of another, or of another client, it is nothing yet. */
+export function useHeard<T>(name: string | null): [T | undefined, (more: (before: T | undefined) => T) => void] {
+  const client = useClient()
+  const [heard, set] = useState<{ client: unknown; name: string | null; value: T }>()
+  const mine = (one: typeof heard): T | undefined => (one?.client === client && one.name === name ? one.value : undefined)
+  return [mine(heard), (more) => set((before) => ({ client, name, value: more(mine(before)) }))]
+}
+
 export interface EventOptions {
   /** `browser`: of all tabs of this browser, one hears it; for toasts. */
   once?: 'browser'

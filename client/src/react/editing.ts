@@ -1,6 +1,6 @@
-import { useEffect, useState } from 'react'
+import { useEffect, useRef } from 'react'
 import type { EventFrame, Topic } from '../frames.js'
-import { useChannel } from './channel.js'
+import { useChannel, useHeard } from './channel.js'
 import { isUnknown } from './follow.js'
 import { usePresence } from './presence.js'
 import type { Presence } from './presence.js'
@@ -29,7 +29,9 @@ export function useEditing(
 ): Editors {
   const { state } = useConnection()
   const { users, status, update } = usePresence(room, field === undefined ? undefined : { field })
-  const [heard, hear] = useState<Record<string, Editor | undefined>>({})
+  const [heard = {}, hear] = useHeard<Record<string, Editor | undefined>>(JSON.stringify([room, topic]))
+  const me = useRef<string>(undefined)
+  if (state.status === 'live') me.current = state.user // and while the connection is lost
   const alone = status === 'unsupported'
   const channel = useChannel(alone ? topic : null, ({ type, op, data, old }: EventFrame<any>) => {
     const { user, name, field } = { ...old, ...data } as Editor
@@ -39,7 +41,7 @@ export function useEditing(
   useEffect(() => () => update({ field: null }), [update])
   const told = alone ? Object.values(heard) : users.map(({ user, name, state }) => ({ user, name, field: state?.field }))
   return {
-    editors: told.filter((one): one is Editor => !!one?.field && !(state.status === 'live' && one.user === state.user)),
+    editors: told.filter((one): one is Editor => !!one?.field && one.user !== me.current),
     status: !alone || isUnknown(channel.error) ? status : channel.status === 'subscribing' ? 'entering' : channel.status,
   }
 }

@@ -40,7 +40,7 @@ export function whileLive({ state }: Wire, up: () => void, down: () => void): ()
   return state.subscribe(({ status }) => (status === 'live' ? up() : down()))
 }
 
-/** Whether an error is the bridge's way to say that it has no such thing. */
+/** Whether an error says that the bridge has no such thing, or not by Server-Sent Events. */
 export function isUnknown(error: unknown): boolean {
-  return /^unknown_(type|channel)$/.test((error as { code?: string } | undefined)?.code ?? '')
+  return /^(unknown_(type|channel)|unsupported_transport)$/.test((error as { code?: string } | undefined)?.code ?? '')
 }

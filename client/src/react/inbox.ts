@@ -35,10 +35,14 @@ export interface Inbox extends Shared<InboxState> {
   markRead(ids: readonly Key[] | 'all', own: MarkRead | undefined): Promise<void>
 }
 
-/** The bridge rewinds no farther, and may list no more at a time; and how long its count may take, in ms. */
+/**
+ * The bridge rewinds no farther, and may list no more at a time; how long its count may take, and when a list that it
+ * could not give is asked for again, in ms.
+ */
 const farthest = 1_000
 const page = 50
 const moment = 1_000
+const again = 5_000
 
 export const loading: InboxState = { notifications: [], unread: 0, hasMore: false, status: 'loading' }
 
@@ -56,6 +60,7 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
   let stale = false // what is here is of before a resync
   let status: Following['status'] = 'subscribing'
   let unfollow: (() => void) | undefined
+  let over = false
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const unread = (): [string, Notification][] => [...kept].filter(([, one]) => one.read_at === null)
@@ -84,6 +89,7 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
       if (before || kept.size === answer.items.length) more = answer.items.length >= Math.min(limit, page)
     } catch (error) {
       if (isUnknown(error)) keeps ??= false
+      else listSoon(again)
     }
     if (keeps !== undefined && !unfollow) begin()
     show()
@@ -91,9 +97,9 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
   }
 
   /** Lists again, once for all that gives a reason to. */
-  function listSoon(): void {
+  function listSoon(ms = moment): void {
     clearTimeout(timer)
-    timer = setTimeout(list, moment)
+    if (!over && client.state.get().status === 'live') timer = setTimeout(list, ms) // else the connection's return lists
   }
 
   function begin(): void {
@@ -132,9 +138,14 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
     kept.set(resource + id, known)
   }
 
-  function mark(chosen: [string, Notification][]): void {
+  /** Returns how to take that back, of what is still as this left it. */
+  function mark(chosen: [string, Notification][]): () => void {
     const read_at = new Date().toISOString()
-    for (const [name, one] of chosen) kept.set(name, { ...one, read_at })
+    const marked = chosen.map(([name, one]) => [name, one, { ...one, read_at }] as const)
+    for (const [name, , read] of marked) kept.set(name, read)
+    return () => {
+      for (const [name, one, read] of marked) if (kept.get(name) === read) kept.set(name, one)
+    }
   }
 
   const ends = [
@@ -158,7 +169,7 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
       if (!keeps && !own) throw new Error('markRead: this bridge keeps no notifications: give useNotifications a `markRead`')
       const chosen = unread().filter(([, { id }]) => ids === 'all' || ids.map(String).includes(String(id)))
       const before = counted
-      mark(chosen)
+      const unmark = mark(chosen)
       counted = ids === 'all' ? 0 : Math.max(0, counted - chosen.length)
       show()
       try {
@@ -167,13 +178,14 @@ export function openInbox(client: Wire, channel: string, wanted: number): Inbox 
         else await own!(ids)
       } catch (error) {
         counted = before
-        for (const [name, one] of chosen) kept.set(name, one)
+        unmark()
         throw error
       } finally {
         show()
       }
     },
     stop() {
+      over = true
       clearTimeout(timer)
       unfollow?.()
       unfollow = () => {} // an answer that is still to come begins nothing

@@ -33,6 +33,12 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
   const held = (): boolean => state.get().status === 'held'
   const isLive = (): boolean => client.state.get().status === 'live'
 
+  /** How long what is held lasts, in ms; the clock may be put back. */
+  function left(): number {
+    const now = Date.now()
+    return (until = Math.min(until, now + ttl_ms)) - now
+  }
+
   function become(next: LeaseState, run?: () => void, ms?: number): void {
     turn++
     clearTimeout(timer)
@@ -50,7 +56,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     try {
       const { granted, fence, expires_in_ms = ttl_ms, user, name } = await client.request({ type, resource, key, ttl_ms })
       if (mine !== turn) {
-        if (granted && !held()) drop() // released meanwhile
+        if (granted && !asking && !held()) drop() // released meanwhile, and not wanted again
         return false
       }
       if (granted) {
@@ -71,14 +77,14 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
 
   /** While there is no connection it may run out; what brings the connection back renews it. */
   function waitFor(): void {
-    if (held()) become(state.get(), renew, until - Date.now())
+    if (held()) become(state.get(), renew, left())
   }
 
   function renew(): void {
     if (!held()) return
-    if (Date.now() >= until) become({ status: 'lost' })
-    else if (isLive()) void ask('lease.renew')
-    else waitFor()
+    if (left() <= 0) return become({ status: 'lost' })
+    waitFor() // for the answer, too
+    if (isLive()) void ask('lease.renew')
   }
 
   function release(): void {
@@ -93,7 +99,14 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     state,
     release,
     async acquire() {
-      return held() || (asking ??= ask('lease.acquire').finally(() => (asking = undefined)))
+      if (held()) {
+        if (left() > 0) return true
+        become({ status: 'lost' }) // the tab was frozen
+      }
+      const mine = (asking ??= ask('lease.acquire').finally(() => {
+        if (asking === mine) asking = undefined
+      }))
+      return mine
     },
     stop() {
       quiet()

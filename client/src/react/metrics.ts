@@ -1,6 +1,5 @@
-import { useState } from 'react'
 import type { EventFrame } from '../frames.js'
-import { useChannel } from './channel.js'
+import { useChannel, useHeard } from './channel.js'
 import type { ChannelState } from './channel.js'
 import { isUnknown } from './follow.js'
 
@@ -18,12 +17,9 @@ export interface Metrics<Values = Record<string, any>> {
 
 /** The values of a metric, kept current while the component is mounted; `null` watches none. */
 export function useMetrics<Values = Record<string, any>>(name: string | null): Metrics<Values> {
-  const [heard, hear] = useState<{ name?: string | null; event?: EventFrame<Values> & { since?: string } }>({})
+  const [heard, hear] = useHeard<EventFrame<Values> & { since?: string }>(name)
   const { status, error } = useChannel(name === null ? null : { channel: 'metrics', resource: name }, (event) =>
-    hear((before) => ({
-      name,
-      event: { ...event, data: { ...(before.name === name && before.event?.data), ...event.data } },
-    })), { rewind: 1, onError: () => {} })
-  const { data = {}, at, since } = (heard.name === name ? heard.event : undefined) ?? {}
+    hear((before) => ({ ...event, data: { ...before?.data, ...event.data } })), { rewind: 1, onError: () => {} })
+  const { data = {}, at, since } = heard ?? {}
   return { values: data, at, since, status: isUnknown(error) ? 'unsupported' : status }
 }

@@ -39,6 +39,10 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
     const mine = ++turn
     waiting = false
     clearTimeout(timer)
+    timer = setTimeout(() => {
+      report(new Error(`getToken: no answer in ${patience / 1000} s`))
+      lost('')
+    }, patience)
     try {
       const token = await getToken?.()
       if (mine !== turn) return
@@ -73,6 +77,7 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       if (code === CloseCode.grantsChanged || code === CloseCode.resync) cursor = undefined
       lost(reason, isTerminal(code))
     })
+    clearTimeout(timer)
     timer = setTimeout(() => socket.close(), patience)
     patch({ socket })
   }

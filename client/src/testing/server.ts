@@ -93,6 +93,7 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
   const desk = new Desk({ authenticate: (token) => named(authenticate(token)), catalog, features })
   const wakes = new Set<(offline?: boolean) => void>()
   let network: 'online' | 'offline' | 'silent' = 'online'
+  let over = false
   let connections = 0
   let events = 0
 
@@ -112,6 +113,7 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
     WebSocket: connect as unknown as SocketConstructor, // `new` gives back the object that a function returns
     fetch: undefined, // or it would look for Server-Sent Events where WebSocket fails: in a network
     tabs: undefined,
+    setTimeout: (run, ms) => (over ? undefined : setTimeout(run, ms)), // who comes back keeps a test's process alive
     random: () => 1, // the longest waits: 0.5 s, doubled each time, up to 20 s
     onWake(wake) {
       wakes.add(wake)
@@ -194,6 +196,7 @@ export function createFakeServer<S = RegisteredSchema>(options: FakeServerOption
     },
     close() {
       network = 'offline'
+      over = true
       drop(CloseCode.draining, 'draining; retry_ms=60000')
     },
   }

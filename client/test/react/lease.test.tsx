@@ -1,5 +1,5 @@
 import { act } from '@testing-library/react'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { useLease } from '../../src/react/index.js'
 import { open, quietly } from './bench.js'
 import type { Page } from './bench.js'
@@ -113,6 +113,7 @@ test('a drop is survived if the connection is back in time, else it is lost', as
 
 test.each([
   ['unknown_type', 'unsupported'],
+  ['unsupported_transport', 'unsupported'],
   ['forbidden', 'idle'],
 ])('a bridge that answers %s: %s, and acquire says false', async (code, status) => {
   const { page, now } = await begin()
@@ -121,4 +122,53 @@ test.each([
   await page.pass()
   expect(await got).toBe(false)
   expect(now()).toMatchObject({ status, error: { code } })
+})
+
+test('released and wanted again before the first answer: the second is not let go with the first', async () => {
+  const { page, now } = await begin()
+  const first = now().acquire()
+  const one = page.last('lease.acquire').ref
+  act(() => now().release())
+  const second = now().acquire()
+  const two = page.last('lease.acquire').ref
+  for (const ref of [one, two]) page.say({ type: 'lease', ref, granted: true, fence: 918, expires_in_ms: 30_000 })
+  await page.pass()
+  expect(await Promise.all([first, second])).toEqual([false, true])
+  expect(now()).toMatchObject(held)
+  expect(page.sockets[0]!.of('lease.release')).toEqual([])
+})
+
+test('a tab that was frozen for longer than its time asks again, whatever it shows', async () => {
+  const { page, now } = await begin()
+  await acquire(page, now)
+  vi.setSystemTime(Date.now() + 31_000) // no timer has run
+  const got = now().acquire()
+  expect(page.sockets[0]!.of('lease.acquire')).toHaveLength(2)
+  await answer(page, 'lease.acquire', { granted: false, user: '7', expires_in_ms: 9_000 })
+  expect(await got).toBe(false)
+  expect(now().status).toBe('held-by-other')
+})
+
+test('a renewal without an answer: it is not held for longer than it was granted', async () => {
+  const page = open()
+  const { result } = page.hook(() => useLease('stock-levels', 17, { ttl: 8_000 }))
+  page.client.connect()
+  await page.live()
+  void result.current.acquire()
+  await answer(page, 'lease.acquire', { fence: 918, expires_in_ms: 8_000 })
+  await page.pass(4_000)
+  expect(page.sockets[0]!.of('lease.renew')).toHaveLength(1)
+  await page.pass(3_999)
+  expect(result.current.status).toBe('held')
+  await page.pass(1)
+  expect(result.current.status).toBe('lost')
+})
+
+test('a clock that is put back, while the connection is lost, makes it no longer than once more', async () => {
+  const { page, now } = await begin()
+  await acquire(page, now)
+  act(() => page.sockets[0]!.end(1006))
+  vi.setSystemTime(Date.now() - 3_600_000)
+  await page.pass(60_000)
+  expect(now().status).toBe('lost')
 })

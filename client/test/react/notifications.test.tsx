@@ -224,3 +224,40 @@ test('the bell and the page share them: read in one is read in the other, and as
   act(() => void whole().markRead(['n3']).catch(() => {}))
   expect([bell().unread, bell().notifications[0]!.read_at !== null]).toEqual([2, true])
 })
+
+test('a list that could not be had is asked for again', async () => {
+  const page = open()
+  const { result } = page.hook(() => useNotifications())
+  await page.live()
+  page.say({ type: 'error', ref: page.last('notifications.list').ref, code: 'internal', message: 'no' })
+  await page.pass(5_000)
+  expect(lists(page)).toHaveLength(2)
+  await list(page, [item(1)], 1)
+  refs(page)
+  expect(result.current).toMatchObject({ unread: 1, status: 'live' })
+})
+
+test('where no WebSocket gets through the channel brings them', async () => {
+  const page = open()
+  const { result } = page.hook(() => useNotifications())
+  await page.live()
+  page.say({ type: 'error', ref: page.last('notifications.list').ref, code: 'unsupported_transport', message: 'no' })
+  await page.pass()
+  refs(page)
+  page.say(brought(1))
+  expect(result.current).toMatchObject({ unread: 1, status: 'live' })
+})
+
+test('a markRead that fails takes back no more than it did', async () => {
+  let fail = (_: Error): void => {}
+  const { page, now, ids } = await fed({ markRead: () => new Promise((_, reject) => (fail = reject)) })
+  for (const n of [1, 2, 3]) page.say(brought(n))
+  let done: Promise<void> | undefined
+  act(() => void (done = now().markRead('all')))
+  page.say(brought(1, { id: 'u1', op: 'update', data: { read_at: at(9) } })) // on another device
+  page.say(brought(2, { id: 'd2', op: 'delete' }))
+  const refused = expect(done).rejects.toThrow('503')
+  await act(async () => fail(new Error('503')))
+  await refused
+  expect([ids(), now().unread]).toEqual([['n3', 'n1 read'], 1])
+})

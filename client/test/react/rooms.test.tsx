@@ -1,6 +1,6 @@
-import { act } from '@testing-library/react'
+import { act, render } from '@testing-library/react'
 import { expect, test } from 'vitest'
-import { useEditing, useMetrics, usePresence } from '../../src/react/index.js'
+import { RowfeedProvider, useEditing, useMetrics, usePresence } from '../../src/react/index.js'
 import { event } from '../fakesocket.js'
 import { open, quietly } from './bench.js'
 import type { Page } from './bench.js'
@@ -64,6 +64,7 @@ test('enters again after a drop, with what it last said, and meanwhile keeps who
 
 test.each([
   ['unknown_type', 'unsupported'],
+  ['unsupported_transport', 'unsupported'],
   ['forbidden', 'refused'],
 ])('a bridge that answers %s: %s', async (code, status) => {
   const page = open()
@@ -121,6 +122,45 @@ test('useEditing: by user_editing events, where there is no presence', async () 
   expect(result.current.editors).toEqual([{ user: '7', name: 'Budi', field: 'title' }])
   editing({ user: '7', name: 'Budi', field: 'title' }, 'delete')
   expect(result.current.editors).toEqual([])
+})
+
+test('useEditing: while the connection is lost, one is not somebody else', async () => {
+  const page = open()
+  const { result } = page.hook(() => useEditing(room, 'title'))
+  await page.live()
+  const { user } = page.client.state.get() as { user: string }
+  page.say({ type: 'presence', room, users: [{ user, state: { field: 'title' } }, budi] })
+  await page.pass()
+  act(() => page.sockets[0]!.end(1006))
+  expect(result.current.editors.map(({ user }) => user)).toEqual(['7'])
+})
+
+test('useEditing: who edits one document, by events, does not edit the next', async () => {
+  const page = open()
+  const { result, rerender } = page.hook(({ id }) =>
+    useEditing(`documents/${id}`, null, { topic: { channel: 'documents', where: { document_id: id } } }), { id: 17 })
+  await page.live()
+  await refuse(page, 'presence.enter')
+  page.say({ type: 'subscribed', ref: page.last('subscribe').ref })
+  const data = { user: '7', name: 'Budi', field: 'budget', document_id: 17 } as never
+  page.say(event({ type: 'user_editing', channel: 'documents', resource: 'editing', op: 'insert', data }))
+  expect(result.current.editors).toHaveLength(1)
+  rerender({ id: 18 })
+  await page.pass()
+  await refuse(page, 'presence.enter')
+  expect(result.current.editors).toEqual([])
+})
+
+test('useMetrics: another client, as after another login, does not show the values of the one before', async () => {
+  const [one, two] = [open(), open()]
+  const Values = () => <>{JSON.stringify(useMetrics('approvals').values)}</>
+  const page = (client: typeof one.client) => <RowfeedProvider client={client}><Values /></RowfeedProvider>
+  const { container, rerender } = render(page(one.client))
+  await one.live()
+  one.say(event({ type: 'metrics_updated', channel: 'metrics', resource: 'approvals', data: { open: 3 } as never }))
+  expect(container.textContent).toBe('{"open":3}')
+  rerender(page(two.client))
+  expect(container.textContent).toBe('{}')
 })
 
 test('useEditing: a bridge that has neither says so', async () => {

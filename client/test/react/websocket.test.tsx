@@ -221,6 +221,17 @@ test('a token is fresh for each connection, beside rowfeed.plain; one that fails
   expect(told.mock.calls).toEqual([['rowfeed:', expect.objectContaining({ message: 'offline' })]])
 })
 
+test('a token that never comes is asked for again', async () => {
+  const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+  const getToken = vi.fn<() => Promise<string>>().mockReturnValueOnce(new Promise(() => {})).mockResolvedValueOnce('t2')
+  renderHook(() => useWebSocket('/ws/stock', { getToken }))
+  await pass(34_999)
+  expect(getToken).toHaveBeenCalledTimes(1)
+  await pass(501)
+  expect(last().protocols).toEqual(['rowfeed.plain', 'bearer.t2'])
+  expect(told.mock.calls).toEqual([['rowfeed:', expect.objectContaining({ message: 'getToken: no answer in 35 s' })]])
+})
+
 test('what is none of the bridge\'s events passes as it is', async () => {
   const seen: unknown[] = []
   const { result } = renderHook(() => useWebSocket('/ws/chat'))

@@ -51,8 +51,9 @@ test('the map is of the schema: resources, columns, and what a patch is given', 
 })
 
 test("react-query's QueryClient fits, and a client of which nothing is known", () => {
-  const { client } = setup()
+  const { client } = setup({ channels: ['stock'] })
   const stop = syncQueries(client, new ReactQueryClient(), { map: { anything: { patch: true, listColumns: ['any'] } } })
   stop()
+  client.close()
   expect(client.state.get().status).toBe('idle')
 })
