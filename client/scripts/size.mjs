@@ -25,7 +25,7 @@ async function bundle(modules, codeSplitting = true) {
     }],
     onLog: (level, log, report) => log.code === 'MODULE_LEVEL_DIRECTIVE' || report(level, log), // 'use client'
   })
-  const { output } = await build.generate({ format: 'es', minify: true, codeSplitting })
+  const { output } = await build.generate({ format: 'es', minify: true, comments: false, topLevelVar: true, codeSplitting }) // as Vite has it
   return output
 }
 

@@ -1,18 +1,18 @@
-import { Connection } from './connection.js'
+import { connection } from './connection.js'
 import type { ConnectionState } from './connection.js'
-import { defaultEnvironment } from './environment.js'
+import { defaultEnvironment, report as toConsole } from './environment.js'
 import type { Environment } from './environment.js'
 import type {
   Answer, ClientFrame, ErrorFrame, EventFrame, PushFrame, RequestFrame, Requests as Known, ResyncFrame, Topic,
 } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
-import { Requests } from './requests.js'
+import { createRequests } from './requests.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from './schema.js'
-import { call, callEach, Store } from './store.js'
+import { call, createHub, createStore } from './store.js'
 import type { Readable } from './store.js'
-import { Topics } from './topics.js'
+import { createTopics } from './topics.js'
 
 export interface ClientOptions<S = RegisteredSchema> {
   /** The bridge's `/ws`: wss://live.example/ws */
@@ -92,13 +92,13 @@ export type AnyClient = Client<any>
 export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfer<S>>): Client<S> {
   const environment: Environment = { ...defaultEnvironment(), ...options.environment }
   const { report } = environment
-  const unhandled = options.onError ?? ((error) => console.error('rowfeed:', error))
-  const listeners = new Map<string, Set<(event: EventFrame) => void>>()
-  const resyncs = new Set<(frame: ResyncFrame) => void>()
-  const state = new Store<ConnectionState>({ status: 'idle' }, report)
+  const unhandled = options.onError ?? toConsole
+  const events = createHub(report)
+  const resyncs = createHub(report)
+  const state = createStore<ConnectionState>({ status: 'idle' }, report)
   const send = (frame: ClientFrame): void => link?.send(frame)
-  const topics = new Topics(send, report)
-  const requests = new Requests(send, environment)
+  const topics = createTopics(send, report)
+  const requests = createRequests(send, environment)
   let link: Link | undefined
   let wanted = false // to be connected, be there a link yet or not
 
@@ -110,6 +110,13 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.resubscribe(grants)
       requests.resume()
     },
+    onState(now) {
+      if (now.status !== 'live') {
+        topics.lost()
+        requests.lost(now.status === 'idle' || now.status === 'stopped')
+      } else queueMicrotask(() => state.get().status === 'live' && requests.resume()) // behind what onLive has sent
+      state.set(now)
+    },
     onFrame(frame) {
       if (!requests.receive(frame) && !topics.receive(frame) && frame.type === 'error') unhandled(frame as ErrorFrame)
     },
@@ -119,19 +126,11 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
   /** Stands on a link, which may take its time to be there. */
   function use(made: Link): void {
     link = made
-    made.state.subscribe((now) => {
-      if (now.status !== 'live') {
-        topics.lost()
-        requests.lost(now.status === 'idle' || now.status === 'stopped')
-      } else queueMicrotask(() => state.get().status === 'live' && requests.resume()) // behind what onLive has sent
-      state.set(now)
-    })
     if (wanted) made.start()
   }
-  const connect = (options: LinkOptions): Link => new Connection(options)
-  const connectAlone = (): void => use(connect(linkOptions))
+  const connectAlone = (): void => use(connection(linkOptions))
   if (options.share === false || !environment.tabs) connectAlone()
-  else void import('./share.js').then(({ SharedLink }) => use(new SharedLink(linkOptions, connect)), connectAlone)
+  else void import('./share.js').then(({ sharedLink }) => use(sharedLink(linkOptions, connection)), connectAlone)
 
   let claims: Promise<(id: string) => Promise<boolean>> | undefined
   /** Runs a handler in one of the browser's tabs only, whichever comes first. */
@@ -152,8 +151,8 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       topics.add(
         { channel },
         {
-          onEvent: (event) => callEach(listeners.get(event.type), (listen) => listen(event), report),
-          onResync: (frame) => callEach(resyncs, (listen) => listen(frame), report),
+          onEvent: (event) => events.say(event.type, event),
+          onResync: (frame) => resyncs.say('', frame),
         },
       )
     }
@@ -180,17 +179,12 @@ export function createClient<S = RegisteredSchema>(options: ClientOptions<NoInfe
       if (!options.channels?.length) throw new Error('on: no channel to hear: give createClient its `channels`')
       const tell = handler as (data: unknown, event: unknown) => void
       const hear = (event: EventFrame): void => tell(event.data ?? {}, event)
-      const listen = once ? (event: EventFrame) => inOneTab(event, () => hear(event)) : hear
-      const set = listeners.get(name) ?? new Set()
-      listeners.set(name, set.add(listen))
       join()
-      return () => void set.delete(listen)
+      return events.hear(name, once ? (event) => inOneTab(event, () => hear(event)) : hear)
     },
     onResync(handler) {
-      const listen = (frame: ResyncFrame): void => handler(frame)
-      resyncs.add(listen)
       join()
-      return () => void resyncs.delete(listen)
+      return resyncs.hear('', handler)
     },
     request(frame) {
       join()

@@ -1,10 +1,9 @@
 import { backoff } from './backoff.js'
-import { CloseCode, isTerminal, retryDelay } from './codes.js'
-import type { Environment, SocketConstructor, SocketLike } from './environment.js'
+import { isTerminal, retryDelay } from './codes.js'
+import type { SocketConstructor, SocketLike } from './environment.js'
 import type { ClientFrame, WelcomeFrame } from './frames.js'
 import type { Link, LinkOptions } from './link.js'
 import { parseFrame } from './parse.js'
-import { Store } from './store.js'
 
 /** What the connection is doing, for the page to show. */
 export type ConnectionState =
@@ -33,283 +32,277 @@ const enough = 2
 /** Frames to send in a second; the bridge takes 50, unless it is configured to take fewer. */
 const share = 40
 /** After the first try to go back to a WebSocket, which comes at once, the wait for the next; doubled, to an hour. */
-const content = 30_000
+const firstContent = 30_000
 /** The close code of a connection that ended without one: RFC 6455, section 7.1.5. */
 const abnormal = 1006
+/** CloseCode.heartbeatTimeout, as a number that minifiers put in its place. */
+const heartbeatTimeout = 4002
 
 /** One authenticated socket at a time, kept alive and brought back. */
-export class Connection implements Link {
-  readonly state: Store<ConnectionState>
-  readonly #options: LinkOptions
-  readonly #env: Environment
-  #socket: SocketLike | undefined
-  #turn = 0 // a new one voids what an earlier attempt still waits for
-  #attempt = 0
-  #silence = firstSilence
-  #heard = 0 // when something was
-  #looked = 0 // at the clock
-  #renewAt = Infinity // when the token has to be renewed, if the bridge does not ask before
-  #failed = 0 // WebSockets in a row that got nowhere
-  #events = false // this connection is by Server-Sent Events
-  #backAt = 0 // when a WebSocket is tried again
-  #content = 0 // how long it does without, the next time
-  #trial: SocketLike | undefined
-  #token: string | undefined
-  #liveSince: number | undefined
-  #watch: unknown
-  #retry: unknown
-  #queue: ClientFrame[] = []
-  #sent = 0 // of what may be, less what time has given back
-  #sentAt = 0
-  #refill: unknown
-  #stopWake: (() => void) | undefined
+export function connection(options: LinkOptions): Link {
+  const { WebSocket, clearTimeout, fetch, now, onWake, random, setTimeout } = options.environment
+  let state: ConnectionState = { status: 'idle' }
+  let current: SocketLike | undefined
+  let turn = 0 // a new one voids what an earlier attempt still waits for
+  let attempt = 0
+  let silence = firstSilence
+  let heard = 0 // when something was
+  let looked = 0 // at the clock
+  let renewAt = Infinity // when the token has to be renewed, if the bridge does not ask before
+  let failed = 0 // WebSockets in a row that got nowhere
+  let events = false // this connection is by Server-Sent Events
+  let backAt = 0 // when a WebSocket is tried again
+  let content = 0 // how long it does without, the next time
+  let trial: SocketLike | undefined
+  let token: string | undefined
+  let liveSince: number | undefined
+  let watch: unknown
+  let retry: unknown
+  let queue: ClientFrame[] = []
+  let sent = 0 // of what may be, less what time has given back
+  let sentAt = 0
+  let refill: unknown
+  let stopWake: (() => void) | undefined
 
-  constructor(options: LinkOptions) {
-    this.#options = options
-    this.#env = options.environment
-    this.state = new Store<ConnectionState>({ status: 'idle' }, this.#env.report)
-  }
+  const live = (): boolean => liveSince !== undefined
 
-  get live(): boolean {
-    return this.#liveSince !== undefined
+  function become(next: ConnectionState): void {
+    state = next
+    options.onState(next)
   }
 
   /** Connects, unless it is connected or about to be; a wait for the next attempt ends now. */
-  start(): void {
-    const { status } = this.state.get()
+  function start(): void {
+    const { status } = state
     if (status === 'connecting' || status === 'live') return
-    this.#stopWake ??= this.#env.onWake((offline) => this.#wake(offline))
-    void this.#open()
+    stopWake ??= onWake(wake)
+    void open()
   }
 
   /** Closes for good, until start. */
-  stop(): void {
-    this.#end({ status: 'idle' }, 1000, 'closed by the application')
+  function stop(): void {
+    end({ status: 'idle' }, 1000, 'closed by the application')
   }
 
   /** Sends now, or not at all: what has to survive a reconnection is sent by onLive. */
-  send(frame: ClientFrame): void {
-    if (!this.live) return
-    if (this.#events) return this.#write(frame) // a stream makes one request of many
-    this.#queue.push(frame)
-    this.#flush()
+  function send(frame: ClientFrame): void {
+    if (!live()) return
+    if (events) return write(frame) // a stream makes one request of many
+    queue.push(frame)
+    flush()
   }
 
   /** The bridge drops what is more than it takes: many subscriptions, or those of many tabs, go a few at a time. */
-  #flush(): void {
-    const now = this.#env.now()
-    this.#sent = Math.max(0, this.#sent - (Math.max(0, now - this.#sentAt) * share) / 1000)
-    this.#sentAt = now
-    for (; this.#queue.length > 0 && this.#sent + 1 <= share; this.#sent++) this.#write(this.#queue.shift()!)
-    if (this.#queue.length === 0) return
-    this.#refill ??= this.#env.setTimeout(() => {
-      this.#refill = undefined
-      this.#flush()
+  function flush(): void {
+    const at = now()
+    sent = Math.max(0, sent - (Math.max(0, at - sentAt) * share) / 1000)
+    sentAt = at
+    for (; queue.length > 0 && sent + 1 <= share; sent++) write(queue.shift()!)
+    if (queue.length === 0) return
+    refill ??= setTimeout(() => {
+      refill = undefined
+      flush()
     }, 250)
   }
 
-  async #open(): Promise<void> {
-    const turn = ++this.#turn
-    this.#env.clearTimeout(this.#retry)
-    this.#listen(firstSilence)
-    this.state.set({ status: 'connecting', attempt: this.#attempt })
-    if (turn !== this.#turn) return // closed by one who heard that
+  async function open(): Promise<void> {
+    const mine = ++turn
+    clearTimeout(retry)
+    listen(firstSilence)
+    become({ status: 'connecting', attempt })
+    if (mine !== turn) return // closed by one who heard that
     try {
-      const token = await this.#options.getToken?.()
-      if (turn === this.#turn) this.#token = token
+      const fresh = await options.getToken?.()
+      if (mine !== turn) return
+      token = fresh
     } catch (error) {
-      if (turn !== this.#turn) return
-      this.#options.onTokenError(error)
-      this.#lost(abnormal, 'no token')
+      if (mine !== turn) return
+      options.onTokenError(error)
+      lost(abnormal, 'no token')
       return
     }
     try {
-      const Socket = await this.#transport()
-      if (turn === this.#turn) this.#dial(Socket)
+      const Socket = await transport()
+      if (mine === turn) dial(Socket)
     } catch (error) { // its code could not be loaded
-      if (turn === this.#turn) this.#lost(abnormal, String(error))
+      if (mine === turn) lost(abnormal, String(error))
     }
   }
 
-  async #transport(): Promise<SocketConstructor | undefined> {
-    const { WebSocket, fetch } = this.#env
-    this.#events = fetch !== undefined && (WebSocket === undefined || this.#failed >= enough)
-    return this.#events ? (await import('./sse.js')).eventSocket(this.#env, parseFrame) : WebSocket
+  async function transport(): Promise<SocketConstructor | undefined> {
+    events = fetch !== undefined && (WebSocket === undefined || failed >= enough)
+    return events ? (await import('./sse.js')).eventSocket(options.environment, parseFrame) : WebSocket
   }
 
-  #dial(Socket: SocketConstructor | undefined): void {
-    let socket: SocketLike
+  function dial(Socket: SocketConstructor | undefined): void {
     try {
-      if (Socket === undefined) throw new Error('no WebSocket here: pass one as environment.WebSocket')
-      socket = this.#greet(Socket)
+      if (!Socket) throw new Error('no WebSocket here: pass one as environment.WebSocket')
+      take(greet(Socket))
     } catch (error) { // not an address, or none that this page may use
-      this.#end({ status: 'stopped', code: abnormal, reason: String(error) })
-      return
+      return end({ status: 'stopped', code: abnormal, reason: String(error) })
     }
-    this.#take(socket)
-    this.#listen(this.#events || !this.#env.fetch ? firstSilence : handshake)
+    listen(events || !fetch ? firstSilence : handshake)
   }
 
   /** A new socket, which says who is asking as soon as it is open. */
-  #greet(Socket: SocketConstructor): SocketLike {
-    const socket = new Socket(this.#options.url, ['rowfeed.v1'])
+  function greet(Socket: SocketConstructor): SocketLike {
+    const socket = new Socket(options.url, ['rowfeed.v1'])
     socket.onopen = () => {
-      const token = this.#token
       if (token !== undefined) socket.send(JSON.stringify({ type: 'auth', token } satisfies ClientFrame))
     }
     socket.onerror = () => {} // a close follows, and says more
     return socket
   }
 
-  #take(socket: SocketLike): void {
-    this.#socket = socket
-    socket.onmessage = (event: { data: unknown }) => this.#receive(event.data)
-    socket.onclose = (event: { code: number; reason: string }) => this.#closed(event.code, event.reason)
+  function take(socket: SocketLike): void {
+    current = socket
+    socket.onmessage = (event: { data: unknown }) => receive(event.data)
+    socket.onclose = (event: { code: number; reason: string }) => closed(event.code, event.reason)
   }
 
-  #receive(text: unknown): void {
-    this.#heard = this.#env.now()
-    if (this.#queue.length > 0) this.#flush() // a hidden page's timers may sleep for a minute
+  function receive(text: unknown): void {
+    heard = now()
+    if (queue.length > 0) flush() // a hidden page's timers may sleep for a minute
     const frame = parseFrame(text)
     if (frame === undefined) return
-    if (frame.type === 'welcome') this.#welcome(frame as WelcomeFrame)
-    else if (frame.type === 'auth_expiring') void this.#renew()
-    else this.#options.onFrame(frame)
+    if (frame.type === 'welcome') welcome(frame as WelcomeFrame)
+    else if (frame.type === 'auth_expiring') void renew()
+    else options.onFrame(frame)
   }
 
-  #welcome(frame: WelcomeFrame): void {
+  function welcome(frame: WelcomeFrame): void {
     const { user, name, grants, heartbeat_ms, expires_in_ms: left } = frame
-    const now = this.#env.now()
-    const first = !this.live
-    this.#liveSince ??= now
-    if (this.#options.getToken && left > 0) this.#renewAt = now + left - Math.min(30_000, left / 4)
-    if (first && this.#events) this.#backAt = now + this.#content
-    this.#listen(heartbeat_ms + grace)
-    if (first) this.state.set({
-      status: 'live', user, ...(name !== undefined && { name }), ...(this.#events && { transport: 'sse' }),
+    const at = now()
+    const first = !live()
+    liveSince ??= at
+    if (options.getToken && left > 0) renewAt = at + left - Math.min(30_000, left / 4)
+    if (first && events) backAt = at + content
+    listen(heartbeat_ms + grace)
+    if (first) become({
+      status: 'live', user, ...(name !== undefined && { name }), ...(events && { transport: 'sse' }),
     })
-    this.#options.onWelcome?.(frame, first)
-    if (first) this.#options.onLive(grants)
+    options.onWelcome?.(frame, first)
+    if (first) options.onLive(grants)
   }
 
   /** Gives the bridge a fresh token on the open socket. Where there is none the bridge closes with 4004 in time. */
-  async #renew(): Promise<void> {
-    const turn = this.#turn
-    this.#renewAt = Infinity
+  async function renew(): Promise<void> {
+    const mine = turn
+    renewAt = Infinity
     try {
-      const token = await this.#options.getToken?.()
-      if (turn !== this.#turn || token === undefined) return
-      this.#token = token
-      this.send({ type: 'auth', token })
+      const fresh = await options.getToken?.()
+      if (mine !== turn || fresh === undefined) return
+      token = fresh
+      send({ type: 'auth', token })
     } catch (error) {
-      if (turn === this.#turn) this.#renewAt = this.#env.now() + tick
-      this.#options.onTokenError(error)
+      if (mine === turn) renewAt = now() + tick
+      options.onTokenError(error)
     }
   }
 
   /** Starts the watch anew: from now on nothing may be silent for longer. */
-  #listen(silence: number): void {
-    this.#silence = silence
-    this.#heard = this.#looked = this.#env.now()
-    this.#look()
+  function listen(ms: number): void {
+    silence = ms
+    heard = looked = now()
+    look()
   }
 
   /** Looks at the clock: a timer for the whole silence would stop with a machine that sleeps. */
-  #look(): void {
-    const { now, clearTimeout, setTimeout } = this.#env
+  function look(): void {
     const at = now()
-    const slept = at - this.#looked > tick + proof
-    this.#looked = at
-    clearTimeout(this.#watch)
-    this.#heard = Math.min(this.#heard, at) // the clock may be put back
-    const left = this.#heard + this.#silence - at
+    const slept = at - looked > tick + proof
+    looked = at
+    clearTimeout(watch)
+    heard = Math.min(heard, at) // the clock may be put back
+    const left = heard + silence - at
     if (left <= 0) {
-      if (this.#socket === undefined) this.#options.onTokenError(new Error(`no answer in ${this.#silence / 1000} s`))
-      this.#lost(CloseCode.heartbeatTimeout, 'nothing heard')
-      if (slept) this.start() // it is not one of many that were cut off together
+      if (current === undefined) options.onTokenError(new Error(`no answer in ${silence / 1000} s`))
+      lost(heartbeatTimeout, 'nothing heard')
+      if (slept) start() // it is not one of many that were cut off together
       return
     }
-    if (at >= this.#renewAt) void this.#renew()
-    if (this.#events && this.live && at >= this.#backAt) this.#tryWebSocket()
-    this.#watch = setTimeout(() => this.#look(), Math.min(tick, left))
+    if (at >= renewAt) void renew()
+    if (events && live() && at >= backAt) tryWebSocket()
+    watch = setTimeout(look, Math.min(tick, left))
   }
 
   /** The network or the page is there again, or is gone: what is silent now has to prove that it is not dead. */
-  #wake(offline?: boolean): void {
-    const { status } = this.state.get()
-    if (status === 'waiting' && !offline) this.start()
+  function wake(offline?: boolean): void {
+    const { status } = state
+    if (status === 'waiting' && !offline) start()
     if (status !== 'live') return
-    this.#look()
-    if (!this.live || this.#events) return
-    this.#write({ type: 'ping' })
-    this.#heard = Math.min(this.#heard, this.#env.now() - this.#silence + proof)
-    this.#look()
+    look()
+    if (!live() || events) return
+    write({ type: 'ping' })
+    heard = Math.min(heard, now() - silence + proof)
+    look()
   }
 
   /** Opens a WebSocket beside the stream, and goes over to it when the bridge has said welcome there. */
-  #tryWebSocket(): void {
-    const { WebSocket, now } = this.#env
-    this.#content = Math.min(2 * this.#content || content, 3_600_000)
-    this.#backAt = now() + this.#content
+  function tryWebSocket(): void {
+    content = Math.min(2 * content || firstContent, 3_600_000)
+    backAt = now() + content
     if (WebSocket === undefined) return
-    this.#trial?.close(1000)
-    const trial = (this.#trial = this.#greet(WebSocket))
-    trial.onmessage = (event: { data: unknown }) => {
-      this.#trial = undefined
-      this.#drop(1000)
-      this.#events = false
-      this.#failed = enough - 1 // one more that gets nowhere leads back
-      this.#take(trial)
-      this.#receive(event.data)
+    trial?.close(1000)
+    const next = (trial = greet(WebSocket))
+    next.onmessage = (event: { data: unknown }) => {
+      trial = undefined
+      drop(1000)
+      events = false
+      failed = enough - 1 // one more that gets nowhere leads back
+      take(next)
+      receive(event.data)
     }
   }
 
-  #closed(code: number, reason: string): void {
-    if (isTerminal(code)) this.#end({ status: 'stopped', code, reason })
-    else this.#lost(code, reason)
+  function closed(code: number, reason: string): void {
+    if (isTerminal(code)) end({ status: 'stopped', code, reason })
+    else lost(code, reason)
   }
 
-  #lost(code: number, reason: string): void {
-    const good = this.#liveSince !== undefined && this.#env.now() - this.#liveSince >= stable
-    if (good) this.#attempt = 0
-    if (this.#events) {
-      if (!this.live) this.#failed = enough - 1 // a WebSocket next
-    } else if (good || (code !== abnormal && code !== CloseCode.heartbeatTimeout)) this.#failed = this.#content = 0
-    else if (this.#socket !== undefined) this.#failed++
-    const retryInMs = Math.max(backoff(this.#attempt, this.#env.random), retryDelay(reason))
-    this.#drop(CloseCode.heartbeatTimeout, 'nothing heard')
-    this.#attempt++
-    this.#retry = this.#env.setTimeout(() => this.start(), retryInMs)
-    this.state.set({ status: 'waiting', attempt: this.#attempt, retryInMs, code, reason })
+  function lost(code: number, reason: string): void {
+    const good = liveSince !== undefined && now() - liveSince >= stable
+    if (good) attempt = 0
+    if (events) {
+      if (!live()) failed = enough - 1 // a WebSocket next
+    } else if (good || (code !== abnormal && code !== heartbeatTimeout)) failed = content = 0
+    else if (current !== undefined) failed++
+    const retryInMs = Math.max(backoff(attempt, random), retryDelay(reason))
+    drop(heartbeatTimeout, 'nothing heard')
+    attempt++
+    retry = setTimeout(start, retryInMs)
+    become({ status: 'waiting', attempt, retryInMs, code, reason })
   }
 
-  #end(state: ConnectionState, code?: number, reason?: string): void {
-    this.#drop(code, reason)
-    this.#attempt = 0
-    this.#stopWake?.()
-    this.#stopWake = undefined
-    this.state.set(state)
+  function end(last: ConnectionState, code?: number, reason?: string): void {
+    drop(code, reason)
+    attempt = 0
+    stopWake?.()
+    stopWake = undefined
+    become(last)
   }
 
   /** Lets go of the socket at once: a dead peer would never answer the close. */
-  #drop(code?: number, reason?: string): void {
-    this.#turn++
-    this.#env.clearTimeout(this.#watch)
-    this.#env.clearTimeout(this.#retry)
-    this.#env.clearTimeout(this.#refill)
-    this.#refill = undefined
-    this.#queue = [] // of this connection, and void on the next
-    this.#liveSince = undefined
-    this.#renewAt = Infinity
-    for (const socket of [this.#socket, this.#trial]) {
+  function drop(code?: number, reason?: string): void {
+    turn++
+    clearTimeout(watch)
+    clearTimeout(retry)
+    clearTimeout(refill)
+    refill = undefined
+    queue = [] // of this connection, and void on the next
+    liveSince = undefined
+    renewAt = Infinity
+    for (const socket of [current, trial]) {
       if (socket === undefined) continue
       socket.onopen = socket.onmessage = socket.onclose = null
       socket.close(code, reason) // without effect where it is closed already
     }
-    this.#socket = this.#trial = undefined
+    current = trial = undefined
   }
 
-  #write(frame: ClientFrame): void {
-    this.#socket?.send(JSON.stringify(frame))
+  function write(frame: ClientFrame): void {
+    current?.send(JSON.stringify(frame))
   }
+
+  return { state: () => state, start, stop, send }
 }

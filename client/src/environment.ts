@@ -35,6 +35,11 @@ export interface Environment {
   tabs?: Tabs | undefined
 }
 
+/** Writes to the console what nobody else handles. */
+export function report(error: unknown): void {
+  console.error('rowfeed:', error)
+}
+
 export function defaultEnvironment(): Environment {
   return {
     WebSocket: globalThis.WebSocket,
@@ -43,7 +48,7 @@ export function defaultEnvironment(): Environment {
     clearTimeout: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
     now: () => Date.now(),
     random: () => Math.random(),
-    report: (error) => console.error('rowfeed:', error),
+    report,
     onWake: browserWake,
     tabs: browserTabs(),
   }
@@ -56,7 +61,7 @@ function browserTabs(): Tabs | undefined {
 }
 
 /** `pageshow` is also a page that comes out of the back/forward cache, `resume` one that was frozen. */
-function browserWake(wake: (offline?: boolean) => void): () => void {
+export function browserWake(wake: (offline?: boolean) => void): () => void {
   const page = globalThis.document as Document | undefined
   const look = ({ type }: Event): void => {
     if (type === 'offline' || page?.visibilityState !== 'hidden') wake(type === 'offline')

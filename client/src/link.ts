@@ -1,14 +1,14 @@
 import type { ConnectionState } from './connection.js'
 import type { Environment } from './environment.js'
 import type { ClientFrame, ServerFrame, WelcomeFrame } from './frames.js'
-import type { Readable } from './store.js'
 
 /**
  * What carries frames between the subscriptions and the bridge: a connection of one's own, or the one that the tabs of
  * one user share. It is made with LinkOptions, of which LinkEvents are where it says what it hears.
  */
 export interface Link {
-  readonly state: Readable<ConnectionState>
+  /** What it is doing; `onState` hears each change. */
+  state(): ConnectionState
   /** Connects, unless it is connected or about to be; a wait for the next attempt ends now. */
   start(): void
   /** Closes for good, until start. */
@@ -18,6 +18,7 @@ export interface Link {
 }
 
 export interface LinkEvents {
+  onState(state: ConnectionState): void
   /** Each welcome of a connection, the first (onLive follows) and those that a fresh token brings. */
   onWelcome?(frame: WelcomeFrame, first: boolean): void
   /** Authenticated, with these grants: subscriptions may be sent. */

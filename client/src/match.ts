@@ -14,9 +14,10 @@ export function seenThrough(topic: Topic, event: EventFrame): EventFrame | undef
   if (event.op !== 'update') return now ? event : undefined
   const was = holds(topic.where, { ...event.data, ...event.old })
   if (now && was) return event
-  if (now) return without({ ...event, op: 'enter' }, ['old'])
-  if (was) return without({ ...event, op: 'leave' }, ['data', 'old', 'message', 'link'])
-  return undefined
+  const { old, ...entered } = event
+  const { data, message, link, ...left } = entered
+  if (now) return { ...entered, op: 'enter' }
+  return was ? { ...left, op: 'leave' } : undefined
 }
 
 /** Compares keys as text: routers give '17' where the bridge has 17. */
@@ -25,13 +26,11 @@ export function keyText(key: Key): string {
 }
 
 function holds(where: NonNullable<Topic['where']>, row: Record<string, unknown>): boolean {
-  return Object.entries(where).every(([field, wanted]) => {
-    const values: Scalar[] = Array.isArray(wanted) ? wanted : [wanted]
-    return values.includes(row[field] as Scalar)
-  })
+  return Object.entries(where).every(([field, wanted]) => [wanted].flat().includes(row[field] as Scalar))
 }
 
-function without(event: EventFrame, fields: ('data' | 'old' | 'message' | 'link')[]): EventFrame {
-  for (const field of fields) delete event[field]
-  return event
+/** The same text for the same topic, in whatever order its `where` was written. */
+export function canonical({ channel, resource, key, where }: Topic): string {
+  const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([channel, resource ?? null, key ?? null, fields])
 }

@@ -1,19 +1,16 @@
 import type { Environment } from './environment.js'
 
-/** Claims are kept for as long as a bridge may send an event again; longer than its outbox goes back, mostly. */
-const kept = 7 * 24 * 3600_000
-/** How long storage may take before it counts as broken. */
-const patience = 2_000
-/** Who is looked at comes first: milliseconds that others wait. */
-const unfocused = 100
-const hidden = 400
-
 /**
  * Returns what claims events for this tab: true in one tab of the browser only, kept in IndexedDB, whose `add` is atomic
  * over all tabs, so that neither a reload nor a replay brings an event twice. Where there is no storage every tab gets
  * true: better five times than never.
  */
 export function claimer(environment: Environment): (id: string) => Promise<boolean> {
+  // In here, since what a lazily loaded module has at its top level is not inlined.
+  /** Claims are kept for as long as a bridge may send an event again; longer than its outbox goes back, mostly. */
+  const kept = 7 * 24 * 3600_000
+  /** How long storage may take before it counts as broken. */
+  const patience = 2_000
   const claims = new Map<string, Promise<boolean>>()
   let store: Promise<IDBDatabase> | undefined
 
@@ -39,6 +36,9 @@ export function claimer(environment: Environment): (id: string) => Promise<boole
 }
 
 function attention(): number {
+  /** Who is looked at comes first: milliseconds that others wait. */
+  const unfocused = 100
+  const hidden = 400
   const page = globalThis.document as Document | undefined
   if (page?.visibilityState !== 'visible') return hidden
   return page.hasFocus() ? 0 : unfocused

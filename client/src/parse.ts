@@ -1,83 +1,71 @@
-import type { ControlFrame, EventFrame, ServerFrame } from './frames.js'
+import type { ControlFrame, ServerFrame } from './frames.js'
 
 type Fields = Record<string, unknown>
 
-const ops: readonly unknown[] = ['insert', 'update', 'delete', 'enter', 'leave']
+/**
+ * The fields that frames have, by type. What follows a name: nothing for a string, # a number, ! a boolean, { an object,
+ * " an object of strings, * anything, [ a list of objects, whose fields follow; and ? where it may be left out.
+ */
+const shapes: Record<ControlFrame['type'], string> = {
+  welcome: 'user name? session grants? expires_in_ms# heartbeat_ms#',
+  subscribed: 'ref resumed!?',
+  unsubscribed: 'ref',
+  pong: 'type',
+  error: 'ref? code message',
+  resync: 'channel resource? ref? reason',
+  auth_expiring: 'in_ms#',
+  heartbeat: 'cursors"',
+  presence: 'room users[user',
+  'presence.joined': 'room user',
+  'presence.changed': 'room user',
+  'presence.left': 'room user',
+  lease: 'granted!',
+  notifications: 'items[id* unread#',
+  notification_count: 'unread#',
+}
+const event = 'op id channel resource at txid resource_id* data{? old{? message? link? cursor?'
+const ops = /^(insert|update|delete|enter|leave)$/
+
+const kinds: Record<string, (value: any, rest: string) => boolean> = {
+  '': isString,
+  '#': (value) => typeof value === 'number',
+  '!': (value) => typeof value === 'boolean',
+  '{': isFields,
+  '"': (value) => isFields(value) && Object.values(value).every(isString),
+  '*': () => true,
+  '[': (value, rest) => Array.isArray(value) && value.every((item) => isFields(item) && fits(item, rest)),
+}
 
 /**
  * Reads one frame of the bridge. Undefined for what this version does not know (a newer bridge may say more) and for
  * what is not a frame at all; frames are passed on as they came, unknown fields included.
  */
 export function parseFrame(text: unknown): ServerFrame | undefined {
-  if (typeof text !== 'string') return undefined
+  if (!isString(text)) return undefined
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
     return undefined
   }
-  if (!isFields(value) || typeof value.type !== 'string') return undefined
-  if ('op' in value) return isEventShape(value) ? (value as unknown as EventFrame) : undefined
-  const check = Object.hasOwn(controls, value.type) ? controls[value.type as ControlFrame['type']] : undefined
-  return check?.(value) ? (value as unknown as ControlFrame) : undefined
+  if (!isFields(value) || !isString(value.type)) return undefined
+  const { type, op } = value
+  const shape = 'op' in value ? ops.test(op as string) && event : Object.hasOwn(shapes, type) && shapes[type as 'pong']
+  return shape && fits(value, shape) ? (value as unknown as ServerFrame) : undefined
 }
 
-function isEventShape(f: Fields): boolean {
-  return (
-    ops.includes(f.op) &&
-    ['id', 'channel', 'resource', 'at', 'txid'].every((name) => typeof f[name] === 'string') &&
-    f.resource_id !== undefined &&
-    optional(f.data, isFields) &&
-    optional(f.old, isFields) &&
-    ['message', 'link', 'cursor'].every((name) => optional(f[name], isString))
-  )
+function fits(fields: Fields, shape: string): boolean {
+  return shape.split(' ').every((part) => {
+    const [, name, kind, optional, rest] = /(\w+)([^\w?]?)(\??)(.*)/.exec(part)!
+    const value = fields[name!]
+    return value === undefined ? !!optional : kinds[kind!]!(value, rest!)
+  })
 }
 
-const controls: Record<ControlFrame['type'], (f: Fields) => boolean> = {
-  welcome: (f) =>
-    isString(f.user) &&
-    optional(f.name, isString) &&
-    isString(f.session) &&
-    optional(f.grants, isString) &&
-    isNumber(f.expires_in_ms) &&
-    isNumber(f.heartbeat_ms),
-  subscribed: (f) => isString(f.ref) && optional(f.resumed, (v) => typeof v === 'boolean'),
-  unsubscribed: (f) => isString(f.ref),
-  pong: () => true,
-  error: (f) => optional(f.ref, isString) && isString(f.code) && isString(f.message),
-  resync: (f) =>
-    isString(f.channel) && optional(f.resource, isString) && optional(f.ref, isString) && isString(f.reason),
-  auth_expiring: (f) => isNumber(f.in_ms),
-  heartbeat: (f) => isFields(f.cursors) && Object.values(f.cursors).every(isString),
-  presence: (f) => isString(f.room) && isList(f.users, (user) => isString(user.user)),
-  'presence.joined': isPresence,
-  'presence.changed': isPresence,
-  'presence.left': isPresence,
-  lease: (f) => typeof f.granted === 'boolean',
-  notifications: (f) => isList(f.items, (item) => item.id !== undefined) && isNumber(f.unread),
-  notification_count: (f) => isNumber(f.unread),
-}
-
-function isPresence(f: Fields): boolean {
-  return isString(f.room) && isString(f.user)
-}
-
-function isList(value: unknown, check: (item: Fields) => boolean): boolean {
-  return Array.isArray(value) && value.every((item) => isFields(item) && check(item))
-}
-
-function optional(value: unknown, check: (value: unknown) => boolean): boolean {
-  return value === undefined || check(value)
+function isString(value: unknown): value is string {
+  return typeof value === 'string'
 }
 
 function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isString(value: unknown): boolean {
-  return typeof value === 'string'
-}
-
-function isNumber(value: unknown): boolean {
-  return typeof value === 'number'
 }

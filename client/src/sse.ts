@@ -1,5 +1,5 @@
 import type { Environment, SocketConstructor, SocketLike } from './environment.js'
-import type { ClientFrame, ResyncFrame, ServerFrame } from './frames.js'
+import type { ClientFrame, ServerFrame } from './frames.js'
 
 type Subscription = Omit<Extract<ClientFrame, { type: 'subscribe' }>, 'type'>
 
@@ -35,20 +35,16 @@ function eventsURL(url: string): URL {
   return address
 }
 
-/** The close codes that say what an HTTP status does. */
-const closes: Record<number, number> = {
-  400: 4505, 401: 4501, 403: 4503, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013,
-}
-const grantsChanged = 4003
-const abnormal = 1006
-
 /** What an HTTP answer that is no stream would be as a close. Words that are not the bridge's are a proxy's: no verdict. */
 async function closeOf(response: Response): Promise<[code: number, reason: string]> {
+  const closes: Record<number, number> = {
+    400: 4505, 401: 4501, 403: 4503, 405: 4505, 413: 1009, 415: 4505, 429: 1013, 503: 1013,
+  }
   const { status, headers } = response
   const body = (await response.json().catch(() => undefined)) as { error?: unknown; message?: unknown } | undefined
-  if (typeof body?.error !== 'string') return [abnormal, `HTTP ${status}`]
+  if (typeof body?.error !== 'string') return [1006, `HTTP ${status}`]
   const wait = Number(headers.get('Retry-After')) * 1000
-  return [closes[status] ?? abnormal, `${String(body.message)}${wait > 0 ? `; retry_ms=${wait}` : ''}`]
+  return [closes[status] ?? 1006, `${String(body.message)}${wait > 0 ? `; retry_ms=${wait}` : ''}`]
 }
 
 /**
@@ -61,120 +57,111 @@ export function eventSocket(
   { fetch, setTimeout, clearTimeout }: Environment,
   parseFrame: (text: string) => ServerFrame | undefined,
 ): SocketConstructor {
-  return class implements SocketLike {
-    onopen: SocketLike['onopen'] = null
-    onmessage: SocketLike['onmessage'] = null
-    onclose: SocketLike['onclose'] = null
-    onerror: SocketLike['onerror'] = null
-    readonly #url: URL
-    readonly #subscriptions = new Map<string, Subscription>()
-    readonly #answered = new Set<string>() // refs of those that were live on one of the streams
-    readonly #cursors = new Map<string, string>() // by channel
-    #pending = new Set<string>() // refs that the newest stream has not answered
-    #token: string | undefined
-    #grants: string | undefined
-    #next: AbortController | undefined // of the newest stream, which may not have begun
-    #now: AbortController | undefined // of the stream that is heard
-    #due: unknown
-    #stale = false // what is wanted changed before the newest stream was answered
+  const grantsChanged = 4003
+  const abnormal = 1006
+  function open(url: string): SocketLike {
+    const socket: SocketLike = { onopen: null, onmessage: null, onclose: null, onerror: null, send, close }
+    const address = eventsURL(url)
+    const subscriptions = new Map<string, Subscription>()
+    const answered = new Set<string>() // refs of those that were live on one of the streams
+    const cursors = new Map<string, string>() // by channel
+    let pending = new Set<string>() // refs that the newest stream has not answered
+    let token: string | undefined
+    let grants: string | undefined
+    let next: AbortController | undefined // of the newest stream, which may not have begun
+    let now: AbortController | undefined // of the stream that is heard
+    let stale = false // what is wanted changed before the newest stream was answered
+    let due = setTimeout(() => {
+      socket.onopen?.({})
+      void begin()
+    }, 0)
+    return socket
 
-    constructor(url: string) {
-      this.#url = eventsURL(url)
-      this.#due = setTimeout(() => {
-        this.onopen?.({})
-        void this.#begin()
-      }, 0)
-    }
-
-    send(text: string): void {
+    function send(text: string): void {
       const frame = JSON.parse(text) as ClientFrame
-      if (frame.type === 'auth') this.#token = frame.token
+      if (frame.type === 'auth') ({ token } = frame)
       else if (frame.type === 'subscribe') {
         const { type, ...subscription } = frame
-        this.#subscriptions.set(frame.ref, subscription)
-      } else if (frame.type === 'unsubscribe') this.#leave(frame.subscription)
+        subscriptions.set(frame.ref, subscription)
+      } else if (frame.type === 'unsubscribe') leave(frame.subscription)
       else {
         const { type, ref } = frame as { type: string; ref?: string }
         const message = `${type} needs a WebSocket, and none gets through: let the network and its proxies pass it`
-        if (ref !== undefined) this.#say({ type: 'error', ref, code: 'unsupported_transport', message })
+        if (ref !== undefined) say({ type: 'error', ref, code: 'unsupported_transport', message })
         return
       }
-      if (this.#next !== undefined) this.#soon() // else it begins soon
+      if (next) soon() // else it begins soon
     }
 
-    #soon(): void {
-      clearTimeout(this.#due)
-      this.#due = setTimeout(() => void this.#begin(), 0)
+    function soon(): void {
+      clearTimeout(due)
+      due = setTimeout(begin, 0)
     }
 
-    #leave(ref: string): void {
-      const channel = this.#subscriptions.get(ref)?.channel
-      this.#subscriptions.delete(ref)
-      this.#answered.delete(ref)
-      for (const other of this.#subscriptions.values()) if (other.channel === channel) return
-      this.#cursors.delete(channel!) // it would have a later one go on from what nobody listened to
+    function leave(ref: string): void {
+      const channel = subscriptions.get(ref)?.channel
+      subscriptions.delete(ref)
+      answered.delete(ref)
+      for (const other of subscriptions.values()) if (other.channel === channel) return
+      cursors.delete(channel!) // it would have a later one go on from what nobody listened to
     }
 
-    close(): void {
-      clearTimeout(this.#due)
-      this.#next?.abort()
-      this.#now?.abort()
-      this.#now = this.#next = undefined
+    function close(): void {
+      clearTimeout(due)
+      next?.abort()
+      now?.abort()
+      now = next = undefined
     }
 
-    async #begin(): Promise<void> {
+    async function begin(): Promise<void> {
       // One after the other: were each given up for the next before it is answered, a page whose subscriptions change
       // and change would hear nothing.
-      this.#stale = this.#next !== this.#now || this.#pending.size > 0
-      if (this.#stale) return
-      const mine = (this.#next = new AbortController())
-      const isOld = ({ ref }: Subscription): number => Number(this.#answered.has(ref))
+      stale = next !== now || pending.size > 0
+      if (stale) return
+      const mine = (next = new AbortController())
+      const isOld = ({ ref }: Subscription): number => Number(answered.has(ref))
       // The new ones first, so that they are there when what the others missed comes.
-      const wanted = [...this.#subscriptions.values()].sort((a, b) => isOld(a) - isOld(b)).map(this.#goingOn)
+      const wanted = [...subscriptions.values()].sort((a, b) => isOld(a) - isOld(b)).map(goingOn)
       try {
-        const response = await fetch!(this.#url, {
+        const response = await fetch!(address, {
           method: 'POST',
           credentials: 'include',
           cache: 'no-store',
           signal: mine.signal,
-          headers: this.#token === undefined ? {} : { Authorization: `Bearer ${this.#token}` },
+          headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
           body: JSON.stringify({ subscriptions: wanted }),
         })
-        if (!response.ok || response.body === null) return this.#end(mine, ...(await closeOf(response)))
-        if (this.#next !== mine) return mine.abort() // closed meanwhile
-        this.#now?.abort()
-        this.#now = mine
-        this.#pending = new Set(wanted.map(({ ref }) => ref))
-        this.#settled()
-        await this.#read(response.body, mine, new Map(wanted.map((subscription) => [subscription.ref, subscription])))
-        this.#end(mine, abnormal, 'the stream ended')
+        if (!response.ok || response.body === null) return end(mine, ...(await closeOf(response)))
+        if (next !== mine) return mine.abort() // closed meanwhile
+        now?.abort()
+        now = mine
+        pending = new Set(wanted.map(({ ref }) => ref))
+        settled()
+        await read(response.body, mine, wanted)
+        end(mine, abnormal, 'the stream ended')
       } catch (error) {
-        this.#end(mine, abnormal, String(error))
+        end(mine, abnormal, String(error))
       }
     }
 
     /** What was live goes on from its channel's cursor; so does what is new, behind what the others miss. */
-    #goingOn = ({ rewind, cursor: own, ...topic }: Subscription): Subscription => {
-      const answered = this.#answered.has(topic.ref)
-      if (rewind !== undefined && !answered) return { ...topic, rewind }
-      const newest = this.#cursors.get(topic.channel)
-      const cursor = answered ? (newest ?? own) : (own ?? newest)
+    function goingOn({ rewind, cursor: own, ...topic }: Subscription): Subscription {
+      const was = answered.has(topic.ref)
+      if (rewind !== undefined && !was) return { ...topic, rewind }
+      const newest = cursors.get(topic.channel)
+      const cursor = was ? (newest ?? own) : (own ?? newest)
       return cursor === undefined ? topic : { ...topic, cursor }
     }
 
-    async #read(
-      body: ReadableStream<Uint8Array>,
-      mine: AbortController,
-      asked: Map<string, Subscription>,
-    ): Promise<void> {
+    async function read(body: ReadableStream<Uint8Array>, mine: AbortController, asked: Subscription[]): Promise<void> {
       const parse = eventParser((name, data) => {
-        if (this.#next !== mine) return // what follows comes by the stream that is about to begin
+        if (next !== mine) return // what follows comes by the stream that is about to begin
         if (name === 'close') {
           const { code, reason } = JSON.parse(data) as { code: number; reason: string }
-          return this.#end(mine, code, reason)
+          return end(mine, code, reason)
         }
         const frame = parseFrame(data)
-        if (frame === undefined || this.#note(frame, asked, mine)) this.onmessage?.({ data })
+        if (frame === undefined || note(frame, asked, mine)) socket.onmessage?.({ data })
       })
       const decoder = new TextDecoder()
       const reader = body.getReader()
@@ -184,55 +171,55 @@ export function eventSocket(
     }
 
     /** Keeps what the next stream needs to know; true where the frame is for those above, too. */
-    #note(frame: ServerFrame, asked: Map<string, Subscription>, mine: AbortController): boolean {
-      if ('op' in frame) this.#cursor(frame.channel, frame.cursor)
+    function note(frame: ServerFrame, asked: Subscription[], mine: AbortController): boolean {
+      if ('op' in frame) keepCursor(frame.channel, frame.cursor)
       else if (frame.type === 'heartbeat') {
-        for (const [channel, cursor] of Object.entries(frame.cursors)) this.#cursor(channel, cursor)
+        for (const [channel, cursor] of Object.entries(frame.cursors)) keepCursor(channel, cursor)
       } else if (frame.type === 'welcome') {
-        if (this.#grants !== undefined && this.#grants !== frame.grants) {
-          this.#end(mine, grantsChanged, 'grants_changed') // no going on from a cursor
+        if (grants !== undefined && grants !== frame.grants) {
+          end(mine, grantsChanged, 'grants_changed') // no going on from a cursor
           return false
         }
-        this.#grants = frame.grants
+        grants = frame.grants
       } else if (frame.type === 'error' && frame.ref !== undefined) {
-        this.#settled(frame.ref)
-        this.#subscriptions.delete(frame.ref)
+        settled(frame.ref)
+        subscriptions.delete(frame.ref)
       } else if (frame.type === 'subscribed') {
         const { ref } = frame
-        this.#settled(ref)
-        if (!this.#answered.has(ref)) return !!this.#answered.add(ref)
-        const { channel, resource, cursor } = asked.get(ref) ?? { channel: '' }
+        settled(ref)
+        if (!answered.has(ref)) return !!answered.add(ref)
+        const { channel, resource, cursor } = asked.find((one) => one.ref === ref)!
         // Else the bridge itself says what can't be told.
-        if (cursor === undefined) this.#say(resync(channel, resource, ref))
+        if (cursor === undefined) {
+          say({ type: 'resync', channel, ...(resource && { resource }), ref, reason: 'reconnected' })
+        }
         return false
       }
       return true
     }
 
-    #settled(ref = ''): void {
-      this.#pending.delete(ref)
-      if (this.#stale && this.#pending.size === 0) this.#soon()
+    function settled(ref = ''): void {
+      pending.delete(ref)
+      if (stale && pending.size === 0) soon()
     }
 
     /** A cursor that comes before all of its channel are answered vouches for nothing of what those missed. */
-    #cursor(channel: string, cursor: string | undefined): void {
+    function keepCursor(channel: string, cursor: string | undefined): void {
       if (cursor === undefined) return
-      for (const ref of this.#pending) if (this.#subscriptions.get(ref)?.channel === channel) return
-      this.#cursors.set(channel, cursor)
+      for (const ref of pending) if (subscriptions.get(ref)?.channel === channel) return
+      cursors.set(channel, cursor)
     }
 
-    #say(frame: ServerFrame): void {
-      setTimeout(() => this.onmessage?.({ data: JSON.stringify(frame) }), 0)
+    function say(frame: ServerFrame): void {
+      setTimeout(() => socket.onmessage?.({ data: JSON.stringify(frame) }), 0)
     }
 
-    #end(mine: AbortController, code: number, reason: string): void {
-      if (this.#next !== mine) return
-      this.close()
-      this.onclose?.({ code, reason })
+    function end(mine: AbortController, code: number, reason: string): void {
+      if (next !== mine) return
+      close()
+      socket.onclose?.({ code, reason })
     }
   }
-}
 
-function resync(channel: string, resource: string | undefined, ref: string): ResyncFrame {
-  return { type: 'resync', channel, ...(resource !== undefined && { resource }), ref, reason: 'reconnected' }
+  return open as unknown as SocketConstructor // `new` gives what a function returns
 }

@@ -5,28 +5,42 @@ export interface Readable<T> {
   subscribe(changed: (value: T) => void): () => void
 }
 
-export class Store<T> implements Readable<T> {
-  #value: T
-  readonly #listeners = new Set<(value: T) => void>()
-  readonly #report: (error: unknown) => void
+export interface Store<T> extends Readable<T> {
+  set(value: T): void
+}
 
-  constructor(value: T, report: (error: unknown) => void) {
-    this.#value = value
-    this.#report = report
+export function createStore<T>(value: T, report: (error: unknown) => void): Store<T> {
+  const hub = createHub(report)
+  return {
+    get: () => value,
+    set: (next) => void hub.say('', (value = next)),
+    subscribe: (changed) => hub.hear('', () => changed(value)), // the newest: a listener may set another
   }
+}
 
-  get = (): T => this.#value
+/** Who wants to hear of what, by name. */
+export interface Hub {
+  /** Returns how to stop. */
+  hear(name: string, listener: (value: any) => void): () => void
+  /** True where anybody ever wanted to hear it. */
+  say(name: string, value: unknown): boolean
+}
 
-  subscribe = (changed: (value: T) => void): (() => void) => {
-    const listener = (value: T): void => changed(value) // its own identity: the same function may listen twice
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
-  }
-
-  set(value: T): void {
-    this.#value = value
-    // The newest value: one of them may set another.
-    callEach(this.#listeners, (listener) => listener(this.#value), this.#report)
+export function createHub(report: (error: unknown) => void): Hub {
+  const sets = new Map<string, Set<(value: any) => void>>()
+  return {
+    hear(name, listener) {
+      const own: typeof listener = (value) => listener(value) // its own identity: the same function may listen twice
+      const set = sets.get(name) ?? new Set()
+      sets.set(name, set.add(own))
+      return () => void set.delete(own)
+    },
+    say(name, value) {
+      const set = sets.get(name)
+      // Those that were there when it began and still are: one may stop others, or put another in its place.
+      for (const listener of [...(set ?? [])]) if (set!.has(listener)) call(() => listener(value), report)
+      return !!set
+    },
   }
 }
 
@@ -37,13 +51,4 @@ export function call(run: () => void, report: (error: unknown) => void): void {
   } catch (error) {
     report(error)
   }
-}
-
-/** Runs those that were there when it began and still are; a handler may stop others, or put another in its place. */
-export function callEach<F>(
-  handlers: Set<F> | undefined,
-  run: (handler: F) => void,
-  report: (error: unknown) => void,
-): void {
-  for (const handler of [...handlers ?? []]) if (handlers!.has(handler)) call(() => run(handler), report)
 }

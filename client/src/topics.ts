@@ -1,7 +1,7 @@
 import type { ClientFrame, ErrorFrame, EventFrame, ResyncFrame, ServerFrame, Topic } from './frames.js'
 import { isEvent } from './frames.js'
-import { seenThrough } from './match.js'
-import { Seen } from './seen.js'
+import { canonical, seenThrough } from './match.js'
+import { createSeen } from './seen.js'
 import { call } from './store.js'
 
 export interface Handler {
@@ -23,54 +23,54 @@ interface Entry {
   asked: boolean // and has not answered on this one
 }
 
-/** The client's subscriptions: one on the wire for each topic, however many handlers it has. */
-export class Topics {
-  readonly #entries = new Map<string, Entry>()
-  readonly #cursors = new Map<string, string>()
-  readonly #seen = new Seen()
-  readonly #send: (frame: ClientFrame) => void
-  readonly #report: (error: unknown) => void
-  readonly #rounded = new Set<string>() // resources of which the application knows that their ids are
-  #grants: string | undefined // by which what was sent since the last connection began was judged
-  #refs = 0
-  #clock = 0
+export interface Topics {
+  add(topic: Topic, handler: Handler, rewind?: number): () => void
+  resubscribe(grants?: string): void
+  lost(): void
+  receive(frame: ServerFrame): boolean
+}
 
-  constructor(send: (frame: ClientFrame) => void, report: (error: unknown) => void) {
-    this.#send = send
-    this.#report = report
-  }
+/** The client's subscriptions: one on the wire for each topic, however many handlers it has. */
+export function createTopics(send: (frame: ClientFrame) => void, report: (error: unknown) => void): Topics {
+  const entries = new Map<string, Entry>()
+  const cursors = new Map<string, string>()
+  const mark = createSeen()
+  const roundedIn = new Set<string>() // resources of which the application knows that their ids are
+  let grants: string | undefined // by which what was sent since the last connection began was judged
+  let refs = 0
+  let clock = 0
 
   /** Adds a handler; with `rewind` on a subscription of its own, since the bridge rewinds at its beginning only. */
-  add(topic: Topic, handler: Handler, rewind?: number): () => void {
-    const name = canonical(topic) + (rewind === undefined ? '' : ` from ${this.#refs + 1}`)
-    let entry = this.#entries.get(name)
+  function add(topic: Topic, handler: Handler, rewind?: number): () => void {
+    const name = canonical(topic) + (rewind === undefined ? '' : ` from ${refs + 1}`)
+    let entry = entries.get(name)
     if (entry === undefined) {
-      const ref = this.#ref()
+      const ref = nextRef()
       entry = { ref, topic, rewind, handlers: new Map(), live: false, resuming: false,
         rewinding: rewind !== undefined, refused: undefined, asked: true }
-      this.#entries.set(name, entry)
-      this.#send(subscribeFrame(entry))
+      entries.set(name, entry)
+      send(subscribeFrame(entry))
     }
     const mine = entry
     const own = { ...handler } // its own identity: the same handler may subscribe twice
-    mine.handlers.set(own, ++this.#clock)
-    if (!mine.asked) queueMicrotask(() => this.#catchUp(mine, own)) // the answer came before the handler
-    return () => this.#remove(name, mine, own)
+    mine.handlers.set(own, ++clock)
+    if (!mine.asked) queueMicrotask(() => catchUp(mine, own)) // the answer came before the handler
+    return () => remove(name, mine, own)
   }
 
   /** Tells a handler that came later what the bridge has said to its topic. */
-  #catchUp({ handlers, asked, refused }: Entry, handler: Handler): void {
+  function catchUp({ handlers, asked, refused }: Entry, handler: Handler): void {
     if (asked || !handlers.has(handler)) return
-    call(() => (refused === undefined ? handler.onLive?.() : handler.onError?.(refused)), this.#report)
+    call(() => (refused === undefined ? handler.onLive?.() : handler.onError?.(refused)), report)
   }
 
-  #remove(name: string, entry: Entry, handler: Handler): void {
+  function remove(name: string, entry: Entry, handler: Handler): void {
     if (!entry.handlers.delete(handler) || entry.handlers.size > 0) return
-    this.#entries.delete(name)
-    if (!entry.refused) this.#send({ type: 'unsubscribe', ref: this.#ref(), subscription: entry.ref })
+    entries.delete(name)
+    if (!entry.refused) send({ type: 'unsubscribe', ref: nextRef(), subscription: entry.ref })
     const { channel } = entry.topic
-    const others = [...this.#entries.values()].some((other) => other.topic.channel === channel)
-    if (!others) this.#cursors.delete(channel) // it would vouch for what nobody listened to
+    const others = [...entries.values()].some((other) => other.topic.channel === channel)
+    if (!others) cursors.delete(channel) // it would vouch for what nobody listened to
   }
 
   /**
@@ -79,76 +79,76 @@ export class Topics {
    * With other grants than before there is no going on: what may be seen now is older than any cursor, and what may be
    * seen no longer was never said to leave.
    */
-  resubscribe(grants?: string): void {
-    if (grants !== this.#grants) this.#cursors.clear()
-    this.#grants = grants
+  function resubscribe(granted?: string): void {
+    if (granted !== grants) cursors.clear()
+    grants = granted
     // Those with a `where` last: each brings what it missed, and a part that came before the whole would be heard out of
     // its order by those who hear the whole, to whom it is not given again.
     const partly = ({ topic }: Entry): number => Number(topic.where !== undefined)
-    for (const entry of [...this.#entries.values()].sort((a, b) => partly(a) - partly(b))) {
+    for (const entry of [...entries.values()].sort((a, b) => partly(a) - partly(b))) {
       entry.refused = undefined
       entry.asked = true
       const past = !entry.live && entry.rewind !== undefined
-      const cursor = past ? undefined : this.#cursors.get(entry.topic.channel)
+      const cursor = past ? undefined : cursors.get(entry.topic.channel)
       entry.resuming = cursor !== undefined
       // It may be sent what others of the client have had before it was there; that is news to it alone.
       entry.rewinding = cursor === undefined ? entry.rewind !== undefined : !entry.live
-      this.#send(subscribeFrame(entry, cursor))
+      send(subscribeFrame(entry, cursor))
     }
   }
 
   /** The connection is gone: what was answered on it has to be answered again. */
-  lost(): void {
-    for (const entry of this.#entries.values()) entry.asked = true
+  function lost(): void {
+    for (const entry of entries.values()) entry.asked = true
   }
 
   /** Hands a frame to whom it concerns; true where somebody took it. */
-  receive(frame: ServerFrame): boolean {
-    if (isEvent(frame)) return this.#event(frame)
+  function receive(frame: ServerFrame): boolean {
+    if (isEvent(frame)) return onEvent(frame)
     switch (frame.type) {
       case 'subscribed':
-        return this.#subscribed(frame.ref, frame.resumed === true)
+        return subscribed(frame.ref, frame.resumed === true)
       case 'heartbeat':
-        for (const [channel, cursor] of Object.entries(frame.cursors)) this.#cursor(channel, cursor)
+        for (const [channel, cursor] of Object.entries(frame.cursors)) keepCursor(channel, cursor)
         return true
       case 'resync':
-        return this.#resync(frame)
+        return resync(frame)
       case 'error':
-        return this.#refused(frame)
+        return refused(frame)
       default:
         return true
     }
   }
 
-  #event(event: EventFrame): boolean {
-    if (event.cursor !== undefined) this.#cursor(event.channel, event.cursor)
-    this.#doubt(event)
-    const before = this.#seen.mark(event.id, this.#clock)
-    for (const { topic, handlers, rewinding, live } of [...this.#entries.values()]) {
+  function onEvent(event: EventFrame): boolean {
+    if (event.cursor !== undefined) keepCursor(event.channel, event.cursor)
+    doubt(event)
+    const before = mark(event.id, clock)
+    for (const { topic, handlers, rewinding, live } of [...entries.values()]) {
       // Before its first answer what others are sent is not for it: what comes then may be older.
       if (!live || (before !== undefined && !rewinding)) continue
       const seen = seenThrough(topic, event)
       if (seen === undefined) continue
       for (const [handler, since] of [...handlers]) {
-        if (since > (before ?? -1) && handlers.has(handler)) call(() => handler.onEvent(seen), this.#report)
+        if (since > (before ?? -1) && handlers.has(handler)) call(() => handler.onEvent(seen), report)
       }
     }
     return true
   }
 
   /** Says once of a resource that JSON.parse has made its ids others. */
-  #doubt({ channel, resource, resource_id, data = {} }: EventFrame): void {
+  function doubt({ channel, resource, resource_id, data = {} }: EventFrame): void {
     const big = (value: unknown): boolean => Number.isInteger(value) && !Number.isSafeInteger(value)
     const name = `${channel}/${resource}`
-    if (this.#rounded.has(name)) return
+    if (roundedIn.has(name)) return
     if (![resource_id].flat().some(big) && !Object.keys(data).some((key) => big(data[key]) && /id$/i.test(key))) return
-    this.#rounded.add(name)
+    roundedIn.add(name)
     const remedy = 'name their columns in the rule\'s `strings`'
-    this.#report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: ${remedy}`))
+    report(new Error(`${name}: ids past 2^53 are rounded in JavaScript: ${remedy}`))
   }
 
-  #subscribed(ref: string, resumed: boolean): boolean {
-    const entry = [...this.#entries.values()].find((candidate) => candidate.ref === ref)
+  function subscribed(ref: string, resumed: boolean): boolean {
+    const entry = [...entries.values()].find((candidate) => candidate.ref === ref)
     if (entry === undefined) return true // unsubscribed meanwhile
     const { channel, resource } = entry.topic
     entry.asked = false
@@ -156,74 +156,58 @@ export class Topics {
     // Its transport had it go on from a cursor: what others have had already is news to it.
     if (resumed && !entry.live) entry.rewinding = true
     entry.live = true
-    this.#each((candidate) => candidate === entry, (handler) => handler.onLive, undefined)
+    each((candidate) => candidate === entry, 'onLive')
     if (!missed) return true
     // No cursor to resume from: the application hears that it may have missed something, once what comes is live.
-    const frame: ResyncFrame = { type: 'resync', channel, ref, reason: 'reconnected' }
-    if (resource !== undefined) frame.resource = resource
-    return this.#resync(frame)
+    return resync({ type: 'resync', channel, ...(resource && { resource }), ref, reason: 'reconnected' })
   }
 
-  #refused(frame: ErrorFrame): boolean {
+  function refused(frame: ErrorFrame): boolean {
     const concerned = ({ ref }: Entry): boolean => ref === frame.ref
-    for (const entry of this.#entries.values()) {
+    for (const entry of entries.values()) {
       if (!concerned(entry)) continue
       entry.refused = frame
       entry.asked = false
     }
-    return this.#each(concerned, (handler) => handler.onError, frame)
+    return each(concerned, 'onError', frame)
   }
 
-  #resync(frame: ResyncFrame): boolean {
-    if (frame.reason === 'grants_changed') this.#grants = '' // none that a welcome names
+  function resync(frame: ResyncFrame): boolean {
+    if (frame.reason === 'grants_changed') grants = '' // none that a welcome names
     const concerned = ({ ref, topic }: Entry): boolean =>
       frame.ref === undefined
         ? topic.channel === frame.channel &&
           (frame.resource === undefined || topic.resource === undefined || topic.resource === frame.resource)
         : ref === frame.ref
-    return this.#each(concerned, (handler) => handler.onResync, frame)
+    return each(concerned, 'onResync', frame)
   }
 
-  #each<F>(
-    concerned: (entry: Entry) => boolean,
-    pick: (handler: Handler) => ((frame: F) => void) | undefined,
-    frame: F,
-  ): boolean {
+  function each(concerned: (entry: Entry) => boolean, what: 'onLive' | 'onResync' | 'onError', frame?: any): boolean {
     let taken = false
-    for (const entry of [...this.#entries.values()].filter(concerned)) {
+    for (const entry of [...entries.values()].filter(concerned)) {
       for (const handler of [...entry.handlers.keys()]) {
-        const run = pick(handler)
-        if (run === undefined) continue
-        taken = true
-        call(() => run(frame), this.#report)
+        taken ||= !!handler[what]
+        call(() => handler[what]?.(frame), report)
       }
     }
     return taken
   }
 
   /** Keeps a cursor, but not one that came before a subscription was answered: it does not vouch for what that missed. */
-  #cursor(channel: string, cursor: string): void {
-    const concerned = [...this.#entries.values()].filter(({ topic, refused }) => topic.channel === channel && !refused)
-    if (concerned.length > 0 && !concerned.some(({ asked }) => asked)) this.#cursors.set(channel, cursor)
+  function keepCursor(channel: string, cursor: string): void {
+    const concerned = [...entries.values()].filter(({ topic, refused }) => topic.channel === channel && !refused)
+    if (concerned.length > 0 && !concerned.some(({ asked }) => asked)) cursors.set(channel, cursor)
   }
 
-  #ref(): string {
-    return String(++this.#refs)
+  function nextRef(): string {
+    return String(++refs)
   }
+
+  return { add, resubscribe, lost, receive }
 }
 
 function subscribeFrame({ ref, topic, rewind }: Entry, cursor?: string): ClientFrame {
-  const frame: ClientFrame = { type: 'subscribe', ref, channel: topic.channel }
-  if (topic.resource !== undefined) frame.resource = topic.resource
-  if (topic.key !== undefined) frame.key = topic.key
-  if (topic.where !== undefined) frame.where = topic.where
-  if (cursor !== undefined) frame.cursor = cursor
-  else if (rewind !== undefined) frame.rewind = rewind
-  return frame
-}
-
-/** The same text for the same topic, in whatever order its `where` was written. */
-export function canonical({ channel, resource, key, where }: Topic): string {
-  const fields = where === undefined ? null : Object.entries(where).sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([channel, resource ?? null, key ?? null, fields])
+  const { channel, resource, key, where } = topic
+  const past = cursor === undefined ? { rewind } : { cursor }
+  return { type: 'subscribe', ref, channel, resource, key, where, ...past } as ClientFrame // JSON drops what is undefined
 }

@@ -1,13 +1,14 @@
 import { useEffect, useState } from 'react'
+import { report } from '../environment.js'
 import type { ErrorFrame, ResyncFrame, Topic } from '../frames.js'
 import type {
   ChannelName, DataOf, EventName, EventsIn, Named, RegisteredSchema, ResourceName, TopicOf,
 } from '../schema.js'
-import { canonical } from '../topics.js'
+import { canonical } from '../match.js'
 import { follow } from './follow.js'
 import type { Following, Wire } from './follow.js'
 import { useClient } from './provider.js'
-import { cell, report, useLatest, useShared } from './share.js'
+import { cell, useLatest, useShared } from './share.js'
 import type { Shared } from './share.js'
 
 /** `idle`: the topic is null; `subscribing`: not yet, or not now; `refused`: the bridge won't, `error` says why. */

@@ -30,6 +30,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
   let turn = 0 // a new one voids what is still being asked
   let asking: Promise<boolean> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
+  const held = (): boolean => state.get().status === 'held'
   const isLive = (): boolean => client.state.get().status === 'live'
 
   /** How long what is held lasts, in ms; the clock may be put back. */
@@ -55,7 +56,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     try {
       const { granted, fence, expires_in_ms = ttl_ms, user, name } = await client.request({ type, resource, key, ttl_ms })
       if (mine !== turn) {
-        if (granted && !asking && state.get().status !== 'held') drop() // released meanwhile, and not wanted again
+        if (granted && !asking && !held()) drop() // released meanwhile, and not wanted again
         return false
       }
       if (granted) {
@@ -76,21 +77,21 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
 
   /** While there is no connection it may run out; what brings the connection back renews it. */
   function waitFor(): void {
-    if (state.get().status === 'held') become(state.get(), renew, left())
+    if (held()) become(state.get(), renew, left())
   }
 
   function renew(): void {
-    if (state.get().status !== 'held') return
+    if (!held()) return
     if (left() <= 0) return become({ status: 'lost' })
     waitFor() // for the answer, too
     if (isLive()) void ask('lease.renew')
   }
 
   function release(): void {
-    const { status } = state.get()
+    const was = held()
     become(idle)
     asking = undefined
-    if (status === 'held') drop()
+    if (was) drop()
   }
 
   const quiet = whileLive(client, renew, waitFor)
@@ -98,7 +99,7 @@ function lease(client: Wire, resource: string, key: Key, ttl_ms: number): Lease 
     state,
     release,
     async acquire() {
-      if (state.get().status === 'held') {
+      if (held()) {
         if (left() > 0) return true
         become({ status: 'lost' }) // the tab was frozen
       }

@@ -1,8 +1,8 @@
 import { backoff } from '../backoff.js'
 import { CloseCode, isTerminal, retryDelay } from '../codes.js'
-import { defaultEnvironment } from '../environment.js'
-import { Seen } from '../seen.js'
-import { cell, report } from './share.js'
+import { browserWake, report } from '../environment.js'
+import { createSeen } from '../seen.js'
+import { cell } from './share.js'
 import type { Shared } from './share.js'
 
 /** A connection to a plain endpoint: the present socket, which is another after each reconnection. */
@@ -26,7 +26,7 @@ const stable = 5_000
  */
 export function openPlain(url: string, getToken: (() => string | Promise<string>) | undefined): Plain {
   const { state, patch } = cell<PlainState>({ socket: null, isConnected: false })
-  const seen = new Seen()
+  const mark = createSeen()
   let cursor: string | undefined
   let attempt = 0
   let turn = 0 // a new one voids what an earlier attempt still waits for
@@ -96,13 +96,13 @@ export function openPlain(url: string, getToken: (() => string | Promise<string>
       const frame = JSON.parse(text as string) as { op?: string; id: string; cursor?: string }
       if (frame.op === undefined) return false
       cursor = frame.cursor ?? cursor
-      return seen.mark(frame.id, 0) !== undefined
+      return mark(frame.id, 0) !== undefined
     } catch {
       return false
     }
   }
 
-  const sleep = defaultEnvironment().onWake((offline) => {
+  const sleep = browserWake((offline) => {
     if (!offline) waiting && void dial()
     else if (state.get().isConnected) { // it may be dead without knowing
       state.get().socket?.close()

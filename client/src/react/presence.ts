@@ -1,9 +1,10 @@
 import { useCallback, useEffect } from 'react'
+import { report } from '../environment.js'
 import type { PresenceChangeFrame, PresenceFrame, PresentUser } from '../frames.js'
 import { isUnknown, whileLive } from './follow.js'
 import type { Wire } from './follow.js'
 import { useClient } from './provider.js'
-import { cell, report, useShared } from './share.js'
+import { cell, useShared } from './share.js'
 import type { Shared } from './share.js'
 
 /** Who is in a room, and how one's own place in it is. */
@@ -27,9 +28,10 @@ function enter(client: Wire, room: string, mine: State = {}): Room {
   const { state, patch } = cell(entering)
   const people = new Map<string, PresentUser>()
   let inside = false // the bridge has been asked on this connection
+  const show = (): void => patch({ users: [...people.values()] })
   const put = (user: PresentUser): void => {
     people.set(user.user, { ...people.get(user.user), ...user })
-    patch({ users: [...people.values()] })
+    show()
   }
   const hear = (frame: PresenceFrame | PresenceChangeFrame): void => {
     if (frame.room !== room) return
@@ -41,7 +43,7 @@ function enter(client: Wire, room: string, mine: State = {}): Room {
     const { type, room: _, ...user } = frame
     if (type !== 'presence.left') return put(user)
     people.delete(user.user)
-    patch({ users: [...people.values()] })
+    show()
   }
   const ends = (['presence', 'presence.joined', 'presence.changed', 'presence.left'] as const)
     .map((type) => client.listen(type, hear))

@@ -1,6 +1,7 @@
 import { useCallback, useInsertionEffect, useRef, useSyncExternalStore } from 'react'
-import { Store } from '../store.js'
-import type { Readable } from '../store.js'
+import { report } from '../environment.js'
+import { createStore } from '../store.js'
+import type { Readable, Store } from '../store.js'
 
 /** Something that runs for as long as a component shows it. */
 export interface Shared<T> {
@@ -9,20 +10,16 @@ export interface Shared<T> {
 }
 
 interface Use {
-  readonly shared: Shared<unknown>
+  shared: Shared<unknown>
   users: number
   ending?: ReturnType<typeof setTimeout>
 }
 
 const running = new WeakMap<object, Map<string, Use>>()
 
-export function report(error: unknown): void {
-  console.error('rowfeed:', error)
-}
-
 /** A store of an object, and how to change some of it. */
 export function cell<T extends object>(initial: T): { state: Store<T>; patch: (part: Partial<T>) => void } {
-  const state = new Store(initial, report)
+  const state = createStore(initial, report)
   return { state, patch: (part) => state.set({ ...state.get(), ...part }) }
 }
 
@@ -30,8 +27,9 @@ export function cell<T extends object>(initial: T): { state: Store<T>; patch: (p
 export type Make<S> = (used: () => boolean) => S
 
 function start<S extends Shared<unknown>>(make: Make<S>): Use {
-  const use = { users: 0 } as Omit<Use, 'shared'>
-  return Object.assign(use, { shared: make(() => use.users > 0) })
+  const use = { users: 0 } as Use
+  use.shared = make(() => use.users > 0)
+  return use
 }
 
 /**
@@ -83,8 +81,8 @@ export function useShared<T, S extends Shared<T>>(
     [owner, name, latest],
   )
   const get = (): T => {
-    const use = name === null ? undefined : running.get(owner)?.get(name)
-    return use === undefined ? initial : (use.shared.state.get() as T)
+    const use = running.get(owner)?.get(name!) // under null there is none
+    return use ? (use.shared.state.get() as T) : initial
   }
   const act = useCallback(
     <R,>(run: (shared: S) => R): R | undefined => {
