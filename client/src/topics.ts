@@ -155,6 +155,10 @@ export function createTopics(send: (frame: ClientFrame) => void, report: (error:
     const missed = entry.live && !resumed && !entry.resuming // else the bridge itself says what can't be told
     // Its transport had it go on from a cursor: what others have had already is news to it.
     if (resumed && !entry.live) entry.rewinding = true
+    if (!entry.live) {
+      clock++
+      for (const handler of entry.handlers.keys()) entry.handlers.set(handler, clock) // it has heard nothing so far
+    }
     entry.live = true
     each((candidate) => candidate === entry, 'onLive')
     if (!missed) return true

@@ -320,6 +320,30 @@ describe('resync', () => {
     expect(heard.map((frames) => frames.length)).toEqual([1, 1, 0])
   })
 
+  test('who was not there before the drop hears what others were sent while it waited for its answer', async () => {
+    const bench = setup()
+    const whole: string[] = []
+    const part: string[] = []
+    bench.client.subscribe({ channel: 'stock' }, ({ id }) => whole.push(id))
+    const socket = await live(bench)
+    socket.say(event({ cursor: '7f3a:1' }))
+    const had = event()
+    socket.say(had)
+    socket.end(1006)
+    bench.client.subscribe({ channel: 'stock', where: { sku_id: 5 } }, ({ id }) => part.push(id))
+    await vi.advanceTimersByTimeAsync(20_000)
+    const next = await bench.socket()
+    next.welcome()
+    const [first, second] = next.of('subscribe')
+    next.say({ type: 'subscribed', ref: first!.ref, resumed: true })
+    const missed = event()
+    next.say(missed)
+    next.say({ type: 'subscribed', ref: second!.ref, resumed: true })
+    for (const again of [had, missed, missed]) next.say(again)
+    expect(whole.slice(1)).toEqual([had.id, missed.id])
+    expect(part).toEqual([had.id, missed.id])
+  })
+
   test('a cursor that comes before all are answered does not count: it says nothing of what the others missed', async () => {
     const bench = setup()
     bench.client.subscribe({ channel: 'stock', key: 1, resource: 'stock-levels' }, () => {})
